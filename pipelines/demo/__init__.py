@@ -1,0 +1,1 @@
+"""A made-up company that the real pipelines load, through files and loopback servers."""

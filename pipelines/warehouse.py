@@ -1,0 +1,209 @@
+"""The only place that knows destinations and the environment.
+
+`KPI_TARGET` decides where dlt loads to and which target dbt builds. Every setting is read through
+dlt's configuration (environment, `.dlt/config.toml`, `.dlt/secrets.toml`), names in upper case:
+KPI_TARGET, KPI_DUCKDB_PATH, KPI_REPORTING_TIMEZONE, KPI_SCHEMA_PREFIX, KPI_USER_KEY, KPI_RECORD_KEY.
+"""
+
+import datetime as dt
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+from zoneinfo import ZoneInfo
+
+import dlt
+import duckdb
+from dlt.common.destination import AnyDestination
+from filelock import FileLock, Timeout
+
+from pipelines.errors import KpiError, SettingError
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+
+Target = Literal["duckdb", "bigquery"]
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """Where raw rows go and marts are built."""
+
+    target: Target
+    duckdb_path: Path
+    schema_prefix: str
+    reporting_timezone: str
+
+    @property
+    def state_folder(self) -> Path:
+        """Folder of dlt's working files and of dbt's artifacts, apart for each warehouse."""
+        name = self.duckdb_path.stem if self.target == "duckdb" else self.target
+        return self.duckdb_path.parent / ".kpi" / name
+
+    @property
+    def keys_file(self) -> Path:
+        """File of the pseudonym keys that the embedded warehouse makes for itself."""
+        return self.duckdb_path.with_suffix(".keys.toml")
+
+    def dataset(self, source: str) -> str:
+        """Name of the raw schema of a source, such as `raw_events`."""
+        return f"{self.schema_prefix}raw_{source}"
+
+    def destination(self) -> AnyDestination:
+        """Make the dlt destination of this target."""
+        if self.target == "bigquery":
+            return dlt.destinations.bigquery()
+        return dlt.destinations.duckdb(str(self.duckdb_path))
+
+    def pipeline(self, source: str) -> dlt.Pipeline:
+        """Make the dlt pipeline that loads a source into its raw schema."""
+        return dlt.pipeline(
+            pipeline_name=f"kpi_{source}",
+            destination=self.destination(),
+            dataset_name=self.dataset(source),
+            pipelines_dir=str(self.state_folder / "pipelines"),
+        )
+
+    def today(self) -> dt.date:
+        """The calendar day it is now in the reporting zone."""
+        return dt.datetime.now(ZoneInfo(self.reporting_timezone)).date()
+
+    def dbt_environment(self) -> dict[str, str]:
+        """The process environment for dbt, so that it builds what dlt loaded."""
+        environment = {
+            name: value for name, value in os.environ.items() if name not in {"KPI_USER_KEY", "KPI_RECORD_KEY"}
+        }
+        return environment | {
+            "KPI_TARGET": self.target,
+            "KPI_DUCKDB_PATH": str(self.duckdb_path),
+            "KPI_SCHEMA_PREFIX": self.schema_prefix,
+            "KPI_REPORTING_TIMEZONE": self.reporting_timezone,
+            "DBT_PROFILES_DIR": str(PROJECT_ROOT / "profiles"),
+        }
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the warehouse for one run; a second one ends at once, with a clear message."""
+        self.state_folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.state_folder / "run.lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise KpiError(
+                f"Another kpi run is at work on {self.duckdb_path.name}.",
+                "Wait until it has ended, then start this one again.",
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the DuckDB file for reading, in UTC.
+
+        Raises KpiError where there is no file yet or another process has it open for writing.
+        """
+        if not self.duckdb_path.exists():
+            raise KpiError(
+                f"There is no warehouse at {self.duckdb_path} yet.", "Load something first: kpi run (or kpi demo)."
+            )
+        try:
+            connection = duckdb.connect(str(self.duckdb_path), read_only=True)
+        except duckdb.IOException as error:
+            raise busy(self.duckdb_path, error) from error
+        try:
+            connection.execute("set TimeZone = 'UTC'")
+            yield connection
+        finally:
+            connection.close()
+
+    def check_writable(self) -> None:
+        """Raise KpiError now, not after a long extraction, if the warehouse file cannot be written."""
+        if self.target != "duckdb":
+            return
+        try:
+            self.duckdb_path.parent.mkdir(parents=True, exist_ok=True)
+            duckdb.connect(str(self.duckdb_path)).close()
+        except (duckdb.Error, OSError) as error:
+            raise busy(self.duckdb_path, error) from error
+
+
+def busy(path: Path, error: Exception) -> KpiError:
+    """Say why a warehouse file cannot be opened, and what to do."""
+    text = str(error)
+    if "lock" in text.lower():
+        holder = re.search(r"\(PID (\d+)\)", text)
+        process = f" (process {holder[1]})" if holder else ""
+        return KpiError(
+            f"{path} is open in another process{process}.",
+            "Close it there (a DuckDB file takes one writer and no reader beside it), then start again.",
+        )
+    if "No space left" in text:
+        return KpiError(f"The disk of {path} is full.", "Make room, then start again: nothing loaded before is lost.")
+    return KpiError(
+        f"{path} cannot be opened as a DuckDB warehouse ({type(error).__name__}).",
+        "Check that KPI_DUCKDB_PATH names a DuckDB file that you may write, or a new one in a folder you may write.",
+    )
+
+
+def setting(key: str, default: str | None = None) -> str | None:
+    """Read one setting as text from dlt's configuration; blank counts as not set."""
+    value: Any = dlt.config.get(key)
+    text = "" if value is None else str(value).strip()
+    return text or default
+
+
+def secret(key: str) -> str | None:
+    """Read one secret as text from dlt's secrets; blank counts as not set."""
+    value: Any = dlt.secrets.get(key)
+    text = "" if value is None else str(value).strip()
+    return text or None
+
+
+def warehouse() -> Warehouse:
+    """Read the settings of the warehouse.
+
+    Raises SettingError naming the setting, its value and the remedy.
+    """
+    target = setting("kpi_target", "duckdb")
+    if target not in {"duckdb", "bigquery"}:
+        raise SettingError(f"KPI_TARGET is '{target}'.", "Set it to duckdb or bigquery, or leave it out (duckdb).")
+    zone = setting("kpi_reporting_timezone", "UTC")
+    assert zone is not None
+    try:
+        ZoneInfo(zone)
+    except (ValueError, OSError) as error:
+        raise SettingError(
+            f"KPI_REPORTING_TIMEZONE is '{zone}', which is no time zone known here.",
+            "Use an IANA name such as Europe/Berlin, America/New_York or UTC.",
+        ) from error
+    prefix = setting("kpi_schema_prefix", "") or ""
+    if prefix and not re.fullmatch(r"[a-z][a-z0-9_]*", prefix):
+        raise SettingError(
+            f"KPI_SCHEMA_PREFIX is '{prefix}'.", "Use lower-case letters, digits and _, with a letter first."
+        )
+    path = Path(cast(str, setting("kpi_duckdb_path", "warehouse.duckdb")))
+    return Warehouse(
+        target=cast(Target, target),
+        duckdb_path=(path if path.is_absolute() else PROJECT_ROOT / path),
+        schema_prefix=prefix,
+        reporting_timezone=zone,
+    )
+
+
+@contextmanager
+def environment(**values: str) -> Iterator[None]:
+    """Set environment variables for a while (the demo's own settings), then put the old ones back."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
