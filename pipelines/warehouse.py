@@ -17,7 +17,6 @@ from zoneinfo import ZoneInfo
 
 import dlt
 import duckdb
-from dlt.common.destination import AnyDestination
 from filelock import FileLock, Timeout
 
 from pipelines.errors import KpiError, SettingError
@@ -51,7 +50,7 @@ class Warehouse:
         """Name of the raw schema of a source, such as `raw_events`."""
         return f"{self.schema_prefix}raw_{source}"
 
-    def destination(self) -> AnyDestination:
+    def destination(self) -> Any:
         """Make the dlt destination of this target."""
         if self.target == "bigquery":
             return dlt.destinations.bigquery()
@@ -73,7 +72,9 @@ class Warehouse:
     def dbt_environment(self) -> dict[str, str]:
         """The process environment for dbt, so that it builds what dlt loaded."""
         environment = {
-            name: value for name, value in os.environ.items() if name not in {"KPI_USER_KEY", "KPI_RECORD_KEY"}
+            name: value
+            for name, value in os.environ.items()
+            if name not in {"KPI_USER_KEY", "KPI_RECORD_KEY"}
         }
         return environment | {
             "KPI_TARGET": self.target,
@@ -108,7 +109,8 @@ class Warehouse:
         """
         if not self.duckdb_path.exists():
             raise KpiError(
-                f"There is no warehouse at {self.duckdb_path} yet.", "Load something first: kpi run (or kpi demo)."
+                f"There is no warehouse at {self.duckdb_path} yet.",
+                "Load something first: kpi run (or kpi demo).",
             )
         try:
             connection = duckdb.connect(str(self.duckdb_path), read_only=True)
@@ -142,7 +144,9 @@ def busy(path: Path, error: Exception) -> KpiError:
             "Close it there (a DuckDB file takes one writer and no reader beside it), then start again.",
         )
     if "No space left" in text:
-        return KpiError(f"The disk of {path} is full.", "Make room, then start again: nothing loaded before is lost.")
+        return KpiError(
+            f"The disk of {path} is full.", "Make room, then start again: nothing loaded before is lost."
+        )
     return KpiError(
         f"{path} cannot be opened as a DuckDB warehouse ({type(error).__name__}).",
         "Check that KPI_DUCKDB_PATH names a DuckDB file that you may write, or a new one in a folder you may write.",
@@ -170,7 +174,9 @@ def warehouse() -> Warehouse:
     """
     target = setting("kpi_target", "duckdb")
     if target not in {"duckdb", "bigquery"}:
-        raise SettingError(f"KPI_TARGET is '{target}'.", "Set it to duckdb or bigquery, or leave it out (duckdb).")
+        raise SettingError(
+            f"KPI_TARGET is '{target}'.", "Set it to duckdb or bigquery, or leave it out (duckdb)."
+        )
     zone = setting("kpi_reporting_timezone", "UTC")
     assert zone is not None
     try:

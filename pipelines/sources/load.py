@@ -61,7 +61,8 @@ def explained(warehouse: Warehouse, pipeline: dlt.Pipeline, error: Exception) ->
     source = pipeline.pipeline_name.removeprefix("kpi_")
     if "No space left" in text or "No space left on device" in text:
         return KpiError(
-            f"The disk is full while loading {source}.", "Make room and start again: nothing loaded before is lost."
+            f"The disk is full while loading {source}.",
+            "Make room and start again: nothing loaded before is lost.",
         )
     if any(type(cause).__name__ == "DataValidationError" for cause in chain):
         return KpiError(
