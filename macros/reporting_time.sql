@@ -1,0 +1,32 @@
+{#- Yields the IANA name of the reporting zone. -#}
+{% macro reporting_timezone() -%}
+    {{- return(var('reporting_timezone', env_var('KPI_REPORTING_TIMEZONE', 'UTC'))) -}}
+{%- endmacro %}
+
+{#- Yields the local date of an instant in the reporting zone. -#}
+{% macro reporting_date(instant) -%}
+    {{ return(adapter.dispatch('reporting_date', 'kpi')(instant)) }}
+{%- endmacro %}
+
+{% macro default__reporting_date(instant) -%}
+    cast(timezone('{{ reporting_timezone() }}', {{ instant }}) as date)
+{%- endmacro %}
+
+{% macro bigquery__reporting_date(instant) -%}
+    date({{ instant }}, '{{ reporting_timezone() }}')
+{%- endmacro %}
+
+{#- Yields the newest report date, YYYY-MM-DD: the one asked for, else the run's own day. -#}
+{% macro newest_report_date() -%}
+    {%- set today = run_started_at.astimezone(modules.pytz.timezone(reporting_timezone())).date() -%}
+    {%- set asked = modules.datetime.date.fromisoformat(var('report_date') | string) if var('report_date') else today -%}
+    {%- if asked > today -%}
+        {{ exceptions.raise_compiler_error('report_date ' ~ asked ~ ' lies after today (' ~ today ~ ' in ' ~ reporting_timezone() ~ ').') }}
+    {%- endif -%}
+    {{- return(asked.isoformat()) -}}
+{%- endmacro %}
+
+{#- Yields the one instant that a whole build writes as created_at. -#}
+{% macro built_at() -%}
+    cast('{{ run_started_at.strftime("%Y-%m-%d %H:%M:%S.%f") }}+00:00' as {{ timestamp_type() }})
+{%- endmacro %}

@@ -1,0 +1,80 @@
+{%- set error_columns = [
+    'no_period_history', 'camera_too_far', 'camera_too_close',
+    'analysis_error', 'test_lines_not_found', 'test_not_found',
+] %}
+
+with
+
+report_periods as (
+
+    select * from {{ ref('report_periods') }}
+
+),
+
+period_days as (
+
+    select * from {{ ref('period_days') }}
+
+),
+
+test_days as (
+
+    select * from {{ ref('int_test_days') }}
+
+),
+
+error_types as (
+
+    select * from {{ ref('error_types') }}
+
+),
+
+failed_test_days as (
+
+    select
+        test_days.event_date,
+        error_types.column_name,
+        test_days.tests
+    from test_days
+    left join error_types
+        on test_days.error_code = error_types.error_code
+    where test_days.error_code is not null
+
+),
+
+period_errors as (
+
+    select
+        period_days.grain,
+        period_days.period_start_date,
+        period_days.as_of_date,
+        {% for error_column in error_columns -%}
+        sum(
+            case when failed_test_days.column_name = '{{ error_column }}' then failed_test_days.tests else 0 end
+        ) as {{ error_column }},
+        {% endfor -%}
+        sum(failed_test_days.tests) as total_errors
+    from period_days
+    inner join failed_test_days
+        on period_days.period_date = failed_test_days.event_date
+    group by period_days.grain, period_days.period_start_date, period_days.as_of_date
+
+)
+
+select
+    report_periods.report_date,
+    report_periods.grain,
+    report_periods.period_label,
+    report_periods.period_start_date,
+    report_periods.period_end_date,
+    {% for error_column in error_columns + ['total_errors'] -%}
+    cast(coalesce(period_errors.{{ error_column }}, 0) as int64) as {{ error_column }},
+    {% endfor -%}
+    {{ built_at() }} as created_at
+from report_periods
+left join period_errors
+    on
+        report_periods.grain = period_errors.grain
+        and report_periods.period_start_date = period_errors.period_start_date
+        and report_periods.as_of_date = period_errors.as_of_date
+where report_periods.is_reported

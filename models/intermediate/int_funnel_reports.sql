@@ -1,0 +1,75 @@
+with
+
+report_periods as (
+
+    select * from {{ ref('report_periods') }}
+
+),
+
+users as (
+
+    select * from {{ ref('int_users') }}
+
+),
+
+account_days as (
+
+    select
+        account_date,
+        first_test_date,
+        count(*) as accounts
+    from users
+    where account_date is not null
+    group by account_date, first_test_date
+
+),
+
+period_accounts as (
+
+    select
+        report_periods.report_date,
+        report_periods.grain,
+        report_periods.period_start_date,
+        sum(account_days.accounts) as accounts_created,
+        sum(
+            case
+                when account_days.first_test_date <= report_periods.report_date then account_days.accounts
+                else 0
+            end
+        ) as accounts_with_tests
+    from report_periods
+    inner join account_days
+        on
+            report_periods.period_start_date <= account_days.account_date
+            and report_periods.as_of_date >= account_days.account_date
+    group by report_periods.report_date, report_periods.grain, report_periods.period_start_date
+
+),
+
+counted as (
+
+    select
+        report_periods.*,
+        cast(coalesce(period_accounts.accounts_created, 0) as int64) as accounts_created,
+        cast(coalesce(period_accounts.accounts_with_tests, 0) as int64) as accounts_with_tests
+    from report_periods
+    left join period_accounts
+        on
+            report_periods.report_date = period_accounts.report_date
+            and report_periods.grain = period_accounts.grain
+            and report_periods.period_start_date = period_accounts.period_start_date
+    where report_periods.is_reported
+
+)
+
+select
+    report_date,
+    grain,
+    period_label,
+    period_start_date,
+    period_end_date,
+    accounts_created,
+    accounts_with_tests,
+    {{ percentage('accounts_with_tests', 'accounts_created') }} as conversion_rate,
+    {{ built_at() }} as created_at
+from counted
