@@ -127,7 +127,7 @@ class StripeAccount:
 
     def add_product(self, name: str, *, created: Instant | None = None, **fields: Any) -> str:
         """A product."""
-        base = {"active": True, "description": None, "metadata": {}, "name": name, "type": "service"}
+        base: StripeObject = {"active": True, "description": None, "metadata": {}, "name": name, "type": "service"}
         return self._add("products", created, base, fields)
 
     def add_price(

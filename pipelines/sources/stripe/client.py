@@ -1,0 +1,239 @@
+"""Stripe's HTTP API: one request, one retry loop, whole lists page by page as plain JSON.
+
+The SDK makes the requests and signs them; its own retries are off, because they leave out a plain 429, ignore
+`Retry-After` and give up on a body cut midway. Its typed objects are not used: they cost most of the time.
+"""
+
+import datetime as dt
+import email.utils
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import stripe
+
+from pipelines.errors import KpiError
+
+API_VERSION = "2026-10-28.endive"
+API_BASE = "https://api.stripe.com"
+ROWS_A_PAGE = 100
+ATTEMPTS = 7
+FIRST_WAIT = 0.5
+LONGEST_BACKOFF = 30.0
+LONGEST_RETRY_AFTER = 300.0
+CONNECT_AND_READ_SECONDS = (10.0, 80.0)
+
+Json = dict[str, Any]
+
+
+class Forbidden(Exception):  # noqa: N818 - an answer that the caller expects
+    """The key may not read this (403)."""
+
+
+class Missing(Exception):  # noqa: N818
+    """There is no such object any more (404)."""
+
+
+class CursorGone(Exception):  # noqa: N818
+    """The object that a page was to start after is not there any more (400 on `starting_after`)."""
+
+
+class _Passing(Exception):  # noqa: N818
+    """Something that may be over at the next attempt."""
+
+    def __init__(self, what: str, retry_after: float = 0.0) -> None:
+        super().__init__(what)
+        self.what = what
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A parsed body, and the moment its request was sent: the age of what it says."""
+
+    data: Json
+    sent_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class Page:
+    """Objects of one page of a list."""
+
+    rows: list[Any]
+    sent_at: dt.datetime
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+@dataclass
+class StripeApi:
+    """Reads one account.
+
+    Raises KpiError (with remedy) for a wrong key, for a server that cannot be reached or goes on failing, and for
+    answers that are not in Stripe's form; Forbidden and Missing for single resources and objects.
+    """
+
+    api_key: str = field(repr=False)
+    base_url: str = API_BASE
+    api_version: str = API_VERSION
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], dt.datetime] = _now
+    jitter: Callable[[], float] = random.random
+    attempts: int = ATTEMPTS
+
+    def __post_init__(self) -> None:
+        self._client = stripe.StripeClient(
+            self.api_key,
+            stripe_version=self.api_version,
+            base_addresses={"api": self.base_url.rstrip("/")},
+            max_network_retries=0,
+            http_client=stripe.RequestsClient(timeout=CONNECT_AND_READ_SECONDS),
+        )
+
+    @property
+    def host(self) -> str:
+        """Host and port of the base URL, for messages."""
+        parts = urlsplit(self.base_url)
+        return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+
+    def get(self, path: str, **query: Any) -> Answer:
+        """Read one object or one page, again and again while the failure may pass."""
+        problem = ""
+        for attempt in range(self.attempts):
+            try:
+                return self._once(path, query)
+            except _Passing as passing:
+                problem = passing.what
+                if passing.retry_after > LONGEST_RETRY_AFTER:
+                    raise KpiError(
+                        f"Stripe ({self.host}) asks to wait {passing.retry_after:.0f} seconds: {problem}.",
+                        "Start again after that time: nothing loaded before is lost.",
+                    ) from None
+                if attempt + 1 < self.attempts:
+                    backoff = min(FIRST_WAIT * 2**attempt, LONGEST_BACKOFF) * (0.5 + self.jitter() / 2)
+                    self.sleep(max(passing.retry_after, backoff))
+        raise KpiError(
+            f"Stripe ({self.host}) did not give a usable answer in {self.attempts} attempts: {problem}.",
+            "Check the network and SOURCES__STRIPE__BASE_URL (leave it out for Stripe itself), then start again: "
+            "nothing loaded before is lost.",
+        )
+
+    def pages(self, path: str, **query: Any) -> Iterator[Page]:
+        """Yield a whole list, newest first."""
+        yield from self._pages(path, query, [])
+
+    def rest(self, embedded: object, path: str, **query: Any) -> list[Any]:
+        """The whole of a list that another object embeds the beginning of."""
+        rows: list[Any] = []
+        if isinstance(embedded, Mapping) and isinstance(embedded.get("data"), list):
+            rows = list(embedded["data"])
+            if not embedded.get("has_more"):
+                return rows
+        for page in self._pages(path, query, rows):
+            rows = rows + page.rows
+        return rows
+
+    def _pages(self, path: str, query: Mapping[str, Any], before: list[Any]) -> Iterator[Page]:
+        cursors = _ids(before)
+        while True:
+            answer = self._page_after(path, query, cursors)
+            rows = answer.data.get("data")
+            if not isinstance(rows, list):
+                raise KpiError(
+                    f"{self.host} answered {path} with something that is no list of Stripe's.",
+                    "Check SOURCES__STRIPE__BASE_URL (leave it out for Stripe itself).",
+                )
+            if rows:
+                yield Page(rows, answer.sent_at)
+            cursors = _ids(rows)
+            if not answer.data.get("has_more") or not cursors:
+                return
+
+    def _page_after(self, path: str, query: Mapping[str, Any], cursors: list[str]) -> Answer:
+        # An object deleted between two pages is no cursor any more; the one before it stands at the same place.
+        for cursor in reversed(cursors):
+            try:
+                return self.get(path, limit=ROWS_A_PAGE, starting_after=cursor, **query)
+            except CursorGone:
+                continue
+        if cursors:
+            raise KpiError(
+                f"Every object of a page of {path} was deleted while the list was being read.",
+                "Start again: nothing loaded before is lost.",
+            )
+        return self.get(path, limit=ROWS_A_PAGE, **query)
+
+    def _once(self, path: str, query: Mapping[str, Any]) -> Answer:
+        # The SDK's errors carry whole bodies: they are never chained to ours, nor shown.
+        sent_at = self.clock()
+        try:
+            data = self._client.raw_request("get", path, **query).data
+        except stripe.APIConnectionError as error:
+            failure: Exception = _Passing(_connection_problem(error))
+        except stripe.StripeError as error:
+            failure = self._failure(path, error)
+        else:
+            if isinstance(data, dict):
+                return Answer(cast(Json, data), sent_at)
+            failure = _Passing("the body is not a JSON object")
+        raise failure
+
+    def _failure(self, path: str, error: stripe.StripeError) -> Exception:
+        status = error.http_status or 0
+        details = error.json_body.get("error") if isinstance(error.json_body, dict) else None
+        details = details if isinstance(details, dict) else {}
+        if status == 401:
+            return KpiError(
+                f"Stripe ({self.host}) does not accept the API key (401).",
+                "Set SOURCES__STRIPE__API_KEY to a valid key of the account, "
+                "such as a restricted one (rk_...) that may read invoices.",
+            )
+        if status == 403:
+            return Forbidden(path)
+        if status == 404:
+            return Missing(path)
+        if status == 400 and details.get("param") == "starting_after":
+            return CursorGone(path)
+        if status in {409, 429} or status >= 500:
+            return _Passing(f"it answers {status}", _retry_after(error.headers, self.clock()))
+        if status < 400:
+            return _Passing("the body is not JSON")
+        return KpiError(
+            f"Stripe ({self.host}) refuses GET {path} ({status}, version {self.api_version}).",
+            "Check SOURCES__STRIPE__BASE_URL and SOURCES__STRIPE__API_VERSION (leave them out for the defaults).",
+        )
+
+
+def _ids(rows: list[Any]) -> list[str]:
+    return [row["id"] for row in rows if isinstance(row, Mapping) and isinstance(row.get("id"), str)]
+
+
+def _connection_problem(error: stripe.APIConnectionError) -> str:
+    text = str(error)
+    for sign, problem in {
+        "SSLError": "its certificate cannot be verified",
+        "NameResolutionError": "its name cannot be resolved",
+        "Connection refused": "it refuses the connection",
+        "imeout": "it does not answer in time",
+    }.items():
+        if sign in text:
+            return problem
+    return "the connection broke"
+
+
+def _retry_after(headers: Mapping[str, str] | None, now: dt.datetime) -> float:
+    """Seconds that the header Retry-After asks for (a number, or a date); 0 where it asks for nothing."""
+    value = next((text for name, text in (headers or {}).items() if name.lower() == "retry-after"), "")
+    try:
+        return max(float(value), 0.0)
+    except ValueError:
+        pass
+    try:
+        return max((email.utils.parsedate_to_datetime(value) - now).total_seconds(), 0.0)
+    except (TypeError, ValueError):
+        return 0.0
