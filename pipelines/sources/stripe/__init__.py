@@ -139,7 +139,7 @@ def load(warehouse: Warehouse, progress: Progress, api: StripeApi | None = None)
     ensure_tables(warehouse)
     pipeline = warehouse.pipeline("stripe")
     tally = Tally(progress)
-    run_pipeline(warehouse, pipeline, stripe_source(api, Mode(_stored_mode(warehouse, pipeline)), tally))
+    run_pipeline(warehouse, pipeline, stripe_source(api, Mode(_stored_mode(warehouse)), tally))
     report = LoadReport("stripe", rows=tally.rows, notes=tally.notes())
     if "available" not in tally.states.values():
         report.failures.append(
@@ -153,14 +153,23 @@ def load(warehouse: Warehouse, progress: Progress, api: StripeApi | None = None)
 def ensure_tables(warehouse: Warehouse) -> None:
     """Make every raw table that is not there yet, without a key and without asking Stripe."""
     pipeline = warehouse.pipeline("stripe")
-    present: set[str] = set(pipeline.default_schema.tables) if pipeline.default_schema_name else set()
-    if present >= set(_TABLES) and query(warehouse, pipeline, "select count(*) from resources"):
-        return
-    run_pipeline(warehouse, pipeline, empty_source())
+    known = pipeline.default_schema.tables if pipeline.default_schema_name else {}
+    is_known = all(
+        set(table.schema.names) <= set(known.get(table.name, {}).get("columns", {})) for table in TABLES
+    )
+    # A warehouse that was deleted leaves dlt's working folder behind.
+    if not (
+        is_known and query(warehouse, f"select count(*) as rows_there from {_raw(warehouse, RESOURCES.name)}")
+    ):
+        run_pipeline(warehouse, pipeline, empty_source())
 
 
-def _stored_mode(warehouse: Warehouse, pipeline: dlt.Pipeline) -> bool | None:
+def _stored_mode(warehouse: Warehouse) -> bool | None:
     for name in READERS:
-        for (livemode,) in query(warehouse, pipeline, f"select livemode from {name} limit 1"):  # noqa: S608
-            return bool(livemode)
+        for row in query(warehouse, f"select livemode from {_raw(warehouse, name)} limit 1"):
+            return bool(row["livemode"])
     return None
+
+
+def _raw(warehouse: Warehouse, table: str) -> str:
+    return f"{warehouse.dataset('stripe')}.{table}"
