@@ -7,7 +7,7 @@ Settings: SOURCES__STRIPE__API_KEY (secret), SOURCES__STRIPE__BASE_URL and SOURC
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -153,20 +153,20 @@ def load(warehouse: Warehouse, progress: Progress, api: StripeApi | None = None)
 def ensure_tables(warehouse: Warehouse) -> None:
     """Make every raw table that is not there yet, without a key and without asking Stripe."""
     pipeline = warehouse.pipeline("stripe")
-    known = pipeline.default_schema.tables if pipeline.default_schema_name else {}
+    known: Mapping[str, Any] = pipeline.default_schema.tables if pipeline.default_schema_name else {}
     is_known = all(
         set(table.schema.names) <= set(known.get(table.name, {}).get("columns", {})) for table in TABLES
     )
     # A warehouse that was deleted leaves dlt's working folder behind.
     if not (
-        is_known and query(warehouse, f"select count(*) as rows_there from {_raw(warehouse, RESOURCES.name)}")
+        is_known and query(warehouse, f"select count(*) as found from {_raw(warehouse, RESOURCES.name)}")  # noqa: S608
     ):
         run_pipeline(warehouse, pipeline, empty_source())
 
 
 def _stored_mode(warehouse: Warehouse) -> bool | None:
     for name in READERS:
-        for row in query(warehouse, f"select livemode from {_raw(warehouse, name)} limit 1"):
+        for row in query(warehouse, f"select livemode from {_raw(warehouse, name)} limit 1"):  # noqa: S608
             return bool(row["livemode"])
     return None
 
