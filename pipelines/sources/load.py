@@ -6,6 +6,7 @@ from typing import Any
 
 import dlt
 from dlt.common.pipeline import LoadInfo
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from pipelines.errors import KpiError, causes, readable
@@ -78,14 +79,14 @@ def explained(warehouse: Warehouse, pipeline: dlt.Pipeline, error: Exception) ->
     )
 
 
-def query(warehouse: Warehouse, pipeline: dlt.Pipeline, sql: str) -> list[tuple[Any, ...]]:
-    """Run a query in the pipeline's raw schema; no rows where its tables are not there yet."""
-    from dlt.destinations.exceptions import DatabaseUndefinedRelation
-
+def query(warehouse: Warehouse, sql: str, *parameters: Any) -> list[dict[str, Any]]:
+    """Run a query on either warehouse: one dict per row; no rows where a table is not there yet."""
     if warehouse.target == "duckdb" and not warehouse.duckdb_path.exists():
         return []
+    pipeline = warehouse.pipeline("queries")
     try:
-        with pipeline.sql_client() as client, client.execute_query(sql) as cursor:
-            return list(cursor.fetchall())
+        with pipeline.sql_client() as client, client.execute_query(sql, *parameters) as cursor:
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     except DatabaseUndefinedRelation:
         return []

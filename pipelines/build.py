@@ -1,0 +1,149 @@
+"""Runs dbt as its own process, shows what it does and turns what failed into readable errors."""
+
+import datetime as dt
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipelines.errors import KpiError, SettingError
+from pipelines.sources.load import Progress
+from pipelines.warehouse import PROJECT_ROOT, Warehouse, busy
+
+_FAILED = {"error", "fail", "runtime error"}
+
+
+@dataclass
+class BuildReport:
+    """What one `dbt build` did."""
+
+    built: int = 0
+    """Seeds and models written."""
+    tested: int = 0
+    """Data and unit tests run."""
+    warnings: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+
+def build(
+    warehouse: Warehouse,
+    progress: Progress,
+    *,
+    report_date: dt.date | None = None,
+    backfill: tuple[dt.date, dt.date] | None = None,
+    full_refresh: bool = False,
+) -> BuildReport:
+    """Build and test every model: the report asked for (default: today's) and all that are missing before it.
+
+    `backfill` names a first and a last report date to build besides, both inclusive. Raises SettingError for
+    a date after today in the reporting zone, KpiError where dbt could not run at all. Failed models and tests
+    are listed in the report.
+    """
+    today = warehouse.today()
+    newest = report_date or (backfill[1] if backfill else today)
+    check_dates(newest, backfill, today, warehouse.reporting_timezone)
+    variables: dict[str, Any] = {"report_date": newest.isoformat()}
+    if backfill:
+        variables |= {"backfill_from": backfill[0].isoformat(), "backfill_to": backfill[1].isoformat()}
+    arguments = ["build", "--vars", json.dumps(variables)]
+    if full_refresh:
+        arguments.append("--full-refresh")
+    return run_dbt(warehouse, arguments, progress)
+
+
+def check_dates(
+    newest: dt.date, backfill: tuple[dt.date, dt.date] | None, today: dt.date, reporting_timezone: str
+) -> None:
+    """Raise SettingError for report dates that cannot be built."""
+    if newest > today:
+        raise SettingError(
+            f"{newest} lies after today ({today} in {reporting_timezone}).",
+            "Ask for today or an earlier date.",
+        )
+    if backfill and backfill[0] > backfill[1]:
+        raise SettingError(
+            f"The backfill ends ({backfill[1]}) before it begins ({backfill[0]}).",
+            "Give --from an earlier date.",
+        )
+
+
+def run_dbt(warehouse: Warehouse, arguments: list[str], progress: Progress) -> BuildReport:
+    """Run one dbt command against the warehouse and gather what became of each node."""
+    warehouse.check_writable()
+    artifacts = warehouse.state_folder / "dbt"
+    command = [
+        sys.executable,
+        *("-m", "dbt.cli.main", "--log-format", "json", "--log-level", "info", "--log-level-file", "none"),
+        *arguments,
+        *("--target", warehouse.target, "--target-path", str(artifacts), "--log-path", str(artifacts)),
+    ]
+    results = artifacts / "run_results.json"
+    results.unlink(missing_ok=True)
+    process = subprocess.Popen(  # noqa: S603 - every part of the command is ours
+        command,
+        cwd=PROJECT_ROOT,
+        env=warehouse.dbt_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    assert process.stdout is not None
+    complaints: list[str] = []
+    try:
+        for line in process.stdout:
+            _follow(line, complaints, progress)
+        code = process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    if not results.exists():
+        raise _could_not_run(warehouse, complaints)
+    report = _read_results(results)
+    if code != 0 and not report.failures:
+        raise _could_not_run(warehouse, complaints)
+    return report
+
+
+def _follow(line: str, complaints: list[str], progress: Progress) -> None:
+    """Show progress from one line of dbt's log; keep what dbt complains of in case it cannot run."""
+    try:
+        event = json.loads(line)
+        info, data = event["info"], event["data"]
+    except (ValueError, KeyError, TypeError):
+        if line.strip():
+            complaints.append(line.strip())
+        return
+    if info["level"] == "error":
+        complaints.append(str(info["msg"]))
+    elif info["name"] == "LogModelResult":
+        progress(f"built {data['node_info']['node_name']} ({data['index']} of {data['total']})")
+
+
+def _read_results(results: Path) -> BuildReport:
+    report = BuildReport()
+    for result in json.loads(results.read_text(encoding="utf-8"))["results"]:
+        kind, name = result["unique_id"].split(".")[0], result["unique_id"].split(".")[2]
+        message = re.sub(r"\s+", " ", result["message"] or "").strip()
+        if kind in {"model", "seed"}:
+            report.built += result["status"] == "success"
+        else:
+            report.tested += result["status"] != "skipped"
+        if result["status"] in _FAILED:
+            report.failures.append(f"{kind.replace('_', ' ')} {name}: {message}")
+        elif result["status"] == "warn":
+            report.warnings.append(f"{name}: {message}")
+    return report
+
+
+def _could_not_run(warehouse: Warehouse, complaints: list[str]) -> KpiError:
+    text = " ".join(complaints)
+    if "Could not set lock on file" in text:
+        return busy(warehouse.duckdb_path, RuntimeError(text))
+    shown = re.sub(r"\s+", " ", text)[:800] or "it ended without a word"
+    return KpiError(f"dbt could not run: {shown}", "Mend what it names, then run: kpi build")

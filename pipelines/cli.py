@@ -1,0 +1,181 @@
+"""The `kpi` command: parses, calls, prints."""
+
+import datetime as dt
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from pipelines.errors import KpiError, SettingError
+from pipelines.figures import fates_line, figures_table, unplanned
+from pipelines.run import RunReport, build_marts, ingest
+from pipelines.sources import SOURCES
+from pipelines.sources.load import Progress
+from pipelines.warehouse import PROJECT_ROOT, Warehouse, warehouse
+
+_SETTINGS = """\b
+Settings come from the environment, .dlt/config.toml and .dlt/secrets.toml:
+  KPI_TARGET              duckdb (default) or bigquery
+  KPI_DUCKDB_PATH         the warehouse file (default warehouse.duckdb)
+  KPI_REPORTING_TIMEZONE  an IANA name (default UTC)
+  KPI_SCHEMA_PREFIX       put before every schema name (default nothing)
+  KPI_SEEDS_PATH          the folder of the seeds (default seeds)
+  KPI_USER_KEY, KPI_RECORD_KEY  the pseudonym keys (DuckDB makes its own)
+
+\b
+Exit codes: 0 all well, 1 something failed, 2 wrong usage.
+"""
+
+
+def _day(_context: click.Context, _parameter: click.Parameter, value: dt.datetime | None) -> dt.date | None:
+    return value.date() if value else None
+
+
+_DATE = click.DateTime(formats=["%Y-%m-%d"])
+
+
+@click.group(epilog=_SETTINGS)
+def cli() -> None:
+    """Load a company's events, invoices and public figures, and build its key figures from them."""
+
+
+@cli.command("ingest")
+@click.argument("sources", nargs=-1, type=click.Choice(SOURCES))
+def ingest_command(sources: tuple[str, ...]) -> None:
+    """Load raw rows from SOURCES, or from every source that is configured.
+
+    \b
+    events   SOURCES__EVENTS__PATH: a folder, glob or file of JSONL, CSV or Parquet
+    stripe   SOURCES__STRIPE__API_KEY: a key that may read invoices
+    scraped  SOURCES__SCRAPED__TARGETS: a TOML file of pages and what to read there
+    """
+    _run(lambda house, progress, report: _ingest(house, sources, progress, report))
+
+
+@cli.command("build")
+@click.option(
+    "--date", "report_date", type=_DATE, callback=_day, help="The report to build (default: today's)."
+)
+@click.option("--full-refresh", is_flag=True, help="Rebuild everything from raw; the report dates stay.")
+def build_command(report_date: dt.date | None, full_refresh: bool) -> None:
+    """Build the report of a day, and every report that is missing between the last one and it."""
+
+    def work(house: Warehouse, progress: Progress, report: RunReport) -> None:
+        report.build = build_marts(house, progress, report_date=report_date, full_refresh=full_refresh)
+
+    _run(work)
+
+
+@cli.command("run")
+@click.option(
+    "--date", "report_date", type=_DATE, callback=_day, help="The report to build (default: today's)."
+)
+def run_command(report_date: dt.date | None) -> None:
+    """Load everything that is configured, then build."""
+
+    def work(house: Warehouse, progress: Progress, report: RunReport) -> None:
+        _ingest(house, (), progress, report)
+        report.build = build_marts(house, progress, report_date=report_date)
+
+    _run(work)
+
+
+@cli.command("backfill")
+@click.option("--from", "first", type=_DATE, callback=_day, required=True, help="The first report date.")
+@click.option("--to", "last", type=_DATE, callback=_day, required=True, help="The last report date.")
+def backfill_command(first: dt.date, last: dt.date) -> None:
+    """Build the reports of a range of days, each as a build on that day would with what is known today."""
+
+    def work(house: Warehouse, progress: Progress, report: RunReport) -> None:
+        report.build = build_marts(house, progress, backfill=(first, last))
+
+    _run(work)
+
+
+@cli.command("demo")
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=PROJECT_ROOT / ".kpi-demo",
+    show_default=".kpi-demo in the project",
+    help="Where the made-up data and their warehouse go.",
+)
+def demo_command(folder: Path) -> None:
+    """Load and build a made-up company, and show its figures; your own data are not touched."""
+    from pipelines.demo.run import load_company
+
+    def work(house: Warehouse, progress: Progress, report: RunReport) -> None:
+        report.loads = load_company(house, folder.resolve(), progress, house.today())
+        report.build = build_marts(house, progress)
+
+    _run(work, Warehouse("duckdb", folder.resolve() / "warehouse.duckdb", "", "UTC"))
+    click.echo(
+        f"\nThis was a made-up company. Its warehouse: {folder / 'warehouse.duckdb'}\n"
+        "Look into it with any DuckDB client, for example:\n"
+        f'  {Path(sys.executable).parent / "python"} -c "import duckdb; duckdb.connect('
+        f"'{folder / 'warehouse.duckdb'}').sql('from kpi_internal.daily_engagement').show()\"\n"
+        "Your own data: see 'Your own data in ten minutes' in README.md, then: kpi run"
+    )
+
+
+def _ingest(house: Warehouse, names: tuple[str, ...], progress: Progress, report: RunReport) -> None:
+    done = ingest(house, names, progress)
+    report.loads, report.errors = done.loads, done.errors
+
+
+def _run(work: Callable[[Warehouse, Progress, RunReport], None], house: Warehouse | None = None) -> None:
+    """Do the work under the warehouse's lock, show what came of it and end with the exit code."""
+    started = time.monotonic()
+
+    def progress(message: str) -> None:
+        click.echo(f"[{time.monotonic() - started:5.1f} s] {message}", err=True)
+
+    report = RunReport()
+    try:
+        house = house or warehouse()
+        with house.lock():
+            work(house, progress, report)
+            _show(house, report)
+    except KpiError as error:
+        report.errors.append(error)
+    except KeyboardInterrupt:
+        raise click.ClickException(
+            "Stopped. Nothing loaded before is lost; the same command goes on from here."
+        ) from None
+    for problem in report.errors:
+        click.echo(f"Error: {problem}", err=True)
+    if not report.is_well:
+        only_usage = all(isinstance(error, SettingError) for error in report.errors) and report.errors
+        sys.exit(2 if only_usage and not report.loads and report.build is None else 1)
+
+
+def _show(house: Warehouse, report: RunReport) -> None:
+    for load in report.loads:
+        rows = ", ".join(f"{count:,} {table}" for table, count in load.rows.items() if count) or "nothing new"
+        click.echo(f"{load.source}: {rows}")
+        for note in load.notes:
+            click.echo(f"  {note}")
+        for failure in load.failures:
+            click.echo(f"  FAILED: {failure}", err=True)
+    if report.build is None:
+        return
+    click.echo(f"build: {report.build.built} models and seeds, {report.build.tested} tests")
+    for warning in report.build.warnings:
+        click.echo(f"  warning: {warning}")
+    for failure in report.build.failures:
+        click.echo(f"  FAILED: {failure}", err=True)
+    click.echo(f"event lines: {fates_line(house)}")
+    for hint in unplanned(house):
+        click.echo(f"  {hint}")
+    click.echo()
+    Console(width=max(Console().width, 100)).print(figures_table(house))
+    click.echo(f"Warehouse: {house.duckdb_path if house.target == 'duckdb' else house.target}")
+
+
+def main() -> None:
+    """Run the command line."""
+    cli(prog_name="kpi")

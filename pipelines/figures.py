@@ -1,0 +1,91 @@
+"""Today's figures as a table for the terminal, from the marts as they stand."""
+
+from decimal import Decimal
+from typing import Any
+
+from rich.table import Table
+
+from pipelines.sources.load import query
+from pipelines.warehouse import Warehouse
+
+_FIGURES = (
+    ("Active users", "engagement", "active_users", "{:,.0f}"),
+    ("Tests", "engagement", "all_tests", "{:,.0f}"),
+    ("Successful tests per active user", "engagement", "avg_tests_per_active_user", "{:.2f}"),
+    ("Users to date", "engagement", "total_users_to_date", "{:,.0f}"),
+    ("Sessions", "advanced_metrics", "total_sessions", "{:,.0f}"),
+    ("Sessions that succeeded", "advanced_metrics", "adjusted_success_rate", "{:.1f} %"),
+    ("… at the first try", "advanced_metrics", "first_try_success_rate", "{:.1f} %"),
+    ("Failed tests", "errors", "total_errors", "{:,.0f}"),
+    ("Accounts created", "funnel", "accounts_created", "{:,.0f}"),
+    ("… that have tested", "funnel", "conversion_rate", "{:.1f} %"),
+)
+_PERIODS = (("daily", 0), ("daily", 1), ("weekly", 0), ("weekly", 1), ("monthly", 0), ("monthly", 1))
+
+
+def figures_table(warehouse: Warehouse) -> Table:
+    """Make the table of the newest report: the running and the last day, week and month."""
+    reports: dict[tuple[str, str], list[dict[str, Any]]] = {
+        (grain, subject): _newest_report(warehouse, f"{grain}_{subject}")
+        for grain in ("daily", "weekly", "monthly")
+        for subject in ("engagement", "advanced_metrics", "errors", "funnel")
+    }
+    table = Table(title=f"Key figures of {_report_date(reports)} ({warehouse.reporting_timezone})")
+    table.add_column("")
+    for grain, age in _PERIODS:
+        label = _cell(reports[grain, "engagement"], age, "period_label", "{}")
+        table.add_column(label.replace(" (", "\n("), justify="right")
+    for name, subject, column, form in _FIGURES:
+        table.add_row(name, *(_cell(reports[grain, subject], age, column, form) for grain, age in _PERIODS))
+    return table
+
+
+def fates_line(warehouse: Warehouse) -> str:
+    """Say in one line what became of every event line ever loaded."""
+    rows = _rows(
+        warehouse,
+        "select fate, sum(lines) as lines from {schema}.event_fates group by fate order by lines desc, fate",
+    )
+    return ", ".join(f"{row['lines']:,.0f} {row['fate']}" for row in rows) or "none yet"
+
+
+def unplanned(warehouse: Warehouse) -> list[str]:
+    """Name what the data hold and the plan (the seeds) does not: error codes counted in no column."""
+    rows = _rows(
+        warehouse,
+        "select errors.error_code, min(errors.period_start_date) as first_seen"
+        " from {schema}.errors_by_type as errors left join {seeds}.error_types as planned"
+        " on errors.error_code = planned.error_code"
+        " where errors.grain = 'day' and planned.error_code is null and errors.error_code != '(none)'"
+        " group by errors.error_code order by errors.error_code",
+    )
+    return [
+        f"The error code '{row['error_code']}' (since {row['first_seen']}) has no column: add it to error_types.csv."
+        for row in rows
+    ]
+
+
+def _report_date(reports: dict[tuple[str, str], list[dict[str, Any]]]) -> str:
+    rows = reports["daily", "engagement"]
+    return str(rows[0]["report_date"]) if rows else "no day yet"
+
+
+def _newest_report(warehouse: Warehouse, mart: str) -> list[dict[str, Any]]:
+    return _rows(
+        warehouse,
+        f"select * from {{schema}}.{mart}"  # noqa: S608 - the names are ours
+        f" where report_date = (select max(report_date) from {{schema}}.{mart})"
+        " order by period_start_date desc",
+    )
+
+
+def _rows(warehouse: Warehouse, sql: str) -> list[dict[str, Any]]:
+    prefix = warehouse.schema_prefix
+    return query(warehouse, sql.format(schema=f"{prefix}kpi_internal", seeds=f"{prefix}seeds"))
+
+
+def _cell(rows: list[dict[str, Any]], age: int, column: str, form: str) -> str:
+    if age >= len(rows) or rows[age][column] is None:
+        return "-"
+    value = rows[age][column]
+    return form.format(float(value) if isinstance(value, Decimal) else value)
