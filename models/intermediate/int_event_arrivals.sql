@@ -21,17 +21,17 @@ ranked as (
     select
         *,
         row_number() over arrival_order as arrival_number,
-        lag(line_number) over arrival_order = line_number
-        and lag(source_file) over arrival_order = source_file
-        and lag(load_id) over arrival_order = load_id as is_loaded_again,
-        first_value(occurred_at) over arrival_order = occurred_at
-        and first_value(event_key) over arrival_order = event_key
-        and first_value(service_key) over arrival_order is not distinct from service_key
-        and first_value(session_id) over arrival_order is not distinct from session_id
-        and first_value(status) over arrival_order is not distinct from status
-        and first_value(error_code) over arrival_order is not distinct from error_code
-        and first_value(is_flagged) over arrival_order = is_flagged
-        and first_value(user_key) over arrival_order is not distinct from user_key as is_equal_to_winner
+        first_value(occurred_at) over arrival_order as winner_occurred_at,
+        first_value(event_key) over arrival_order as winner_event_key,
+        first_value(service_key) over arrival_order as winner_service_key,
+        first_value(session_id) over arrival_order as winner_session_id,
+        first_value(status) over arrival_order as winner_status,
+        first_value(error_code) over arrival_order as winner_error_code,
+        first_value(is_flagged) over arrival_order as winner_is_flagged,
+        first_value(user_key) over arrival_order as winner_user_key,
+        lag(load_id) over arrival_order as load_id_before,
+        lag(source_file) over arrival_order as source_file_before,
+        lag(line_number) over arrival_order as line_number_before
     from arrivals
     window arrival_order as (
         partition by event_id
@@ -56,8 +56,23 @@ ranked as (
 -- A load that was cut off and repeated can leave a line twice under the same load id; it is one line.
 lines as (
 
-    select * from ranked
-    where is_loaded_again is not true
+    select
+        *,
+        (
+            winner_occurred_at = occurred_at
+            and winner_event_key = event_key
+            and winner_service_key is not distinct from service_key
+            and winner_session_id is not distinct from session_id
+            and winner_status is not distinct from status
+            and winner_error_code is not distinct from error_code
+            and winner_is_flagged = is_flagged
+            and winner_user_key is not distinct from user_key
+        ) as is_equal_to_winner
+    from ranked
+    where
+        load_id_before is distinct from load_id
+        or source_file_before is distinct from source_file
+        or line_number_before is distinct from line_number
 
 ),
 

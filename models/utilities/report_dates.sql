@@ -19,7 +19,9 @@ bounds as (
     select
         {{ newest }} as newest_date,
         {% if is_incremental() -%}
-        (select max(report_date) from {{ this }} where report_date < {{ newest }}) as last_date
+        max(report_date) as last_date
+    from {{ this }}
+    where report_date < {{ newest }}
         {%- else -%}
         cast(null as date) as last_date
         {%- endif %}

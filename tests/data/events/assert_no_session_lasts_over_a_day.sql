@@ -1,0 +1,15 @@
+{{ config(severity='warn') }}
+
+with
+
+sessions as (
+
+    select * from {{ ref('int_sessions') }}
+
+)
+
+select
+    session_date,
+    tests
+from sessions
+where last_tested_at > started_at + interval 1 day
