@@ -84,13 +84,14 @@ def _read(name: str, reader: Reader, api: StripeApi, mode: Mode, tally: Tally) -
 def _tagged(table: Table, rows: list[dict[str, Any]]) -> Any:
     """Rows as Arrow, marked with the table they belong to and how they are merged into it."""
     age = "checked_at" if table is RESOURCES else "fetched_at"
-    columns: dict[str, Any] = {age: {"dedup_sort": "desc"}}
-    if table.owner:
-        columns["is_deleted"] = {"hard_delete": True}
+    columns: dict[str, Any] = (
+        {"is_deleted": {"hard_delete": True}} if table.owner else {age: {"dedup_sort": "desc"}}
+    )
     hints = dlt.mark.make_hints(
         table_name=table.name,
         write_disposition={"disposition": "merge", "strategy": "delete-insert"},
-        primary_key=list(table.key),
+        # With both keys the merge compares every row with every other one.
+        primary_key=None if table.owner else list(table.key),
         merge_key=table.owner,
         columns=columns,
     )

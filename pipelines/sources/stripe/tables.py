@@ -83,7 +83,10 @@ class Reject:
 
 @dataclass(frozen=True)
 class Table:
-    """One raw table, merged on `key`; with `owner` all rows of an owner are replaced together."""
+    """One raw table, merged on `key`, the copy fetched last winning.
+
+    With `owner` all rows of an owner are replaced together instead, so that one load holds each owner once.
+    """
 
     name: str
     columns: tuple[Column, ...]
