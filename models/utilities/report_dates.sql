@@ -10,53 +10,40 @@
 
 {%- set newest = "cast('" ~ newest_report_date() ~ "' as date)" %}
 {%- set backfill_from = var('backfill_from') %}
-{%- set backfill_to = var('backfill_to') or newest_report_date() %}
 
 with
 
+{% if is_incremental() and not backfill_from -%}
+last_report as (
+
+    select max(report_date) as report_date
+    from {{ this }}
+    where report_date < {{ newest }}
+
+),
+{%- else -%}
+last_report as (
+
+    select cast(null as date) as report_date
+
+),
+{%- endif %}
+
+-- A range that is asked for, else the newest report and each one missing between it and the last one before it.
 bounds as (
 
     select
-        {{ newest }} as newest_date,
-        {% if is_incremental() -%}
-        max(report_date) as last_date
-    from {{ this }}
-    where report_date < {{ newest }}
+        {% if backfill_from -%}
+        cast('{{ backfill_from }}' as date) as first_date,
+        cast('{{ var('backfill_to') or newest_report_date() }}' as date) as last_date
         {%- else -%}
-        cast(null as date) as last_date
+        coalesce({{ date_plus('report_date', 1, 'day') }}, {{ newest }}) as first_date,
+        {{ newest }} as last_date
         {%- endif %}
-
-),
-
--- The report asked for, and each one between it and the last one that was built before it.
-due as (
-
-    select cast(due_day as date) as report_date
-    from bounds
-    cross join {{ unnested_days(
-        "coalesce(" ~ date_plus('bounds.last_date', 1, 'day') ~ ", bounds.newest_date)",
-        'bounds.newest_date',
-        'due_day'
-    ) }}
+    from last_report
 
 )
 
-{%- if backfill_from %},
-
-backfilled as (
-
-    select cast(backfill_day as date) as report_date
-    from {{ unnested_days(
-        "cast('" ~ backfill_from ~ "' as date)",
-        "cast('" ~ backfill_to ~ "' as date)",
-        'backfill_day'
-    ) }}
-
-)
-{%- endif %}
-
-select report_date from due
-{%- if backfill_from %}
-union distinct
-select report_date from backfilled
-{%- endif %}
+select cast(report_day as date) as report_date
+from bounds
+cross join {{ unnested_days('bounds.first_date', 'bounds.last_date', 'report_day') }}

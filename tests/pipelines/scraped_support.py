@@ -1,6 +1,7 @@
 """A warehouse, a clock and a web site for the tests of the scraped source."""
 
 import datetime as dt
+import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -87,6 +88,17 @@ class Scraping:
         """State, code of the reason, and value of the one observation."""
         [(state, reason, value)] = self.rows("state, reason, value")
         return state, reason.partition(":")[0] if reason else None, value
+
+    def assert_nowhere(self, *texts: str) -> None:
+        """Hold that no text is in the warehouse or in dlt's working files; kept pages are apart."""
+        kept = self.warehouse.state_folder / "pages"
+        for path in self.folder.rglob("*"):
+            if path.is_file() and kept not in path.parents and path != self.targets_file:
+                content = path.read_bytes()
+                content += gzip.decompress(content) if content[:2] == b"\x1f\x8b" else b""
+                assert not [text for text in texts if text.encode() in content], path
+        everything = repr(self.rows())
+        assert not [text for text in texts if text in everything]
 
 
 @contextmanager
