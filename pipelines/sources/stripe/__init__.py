@@ -61,11 +61,15 @@ class Tally:
 
 @dlt.source(name="stripe")
 def stripe_source(api: StripeApi, mode: Mode, tally: Tally) -> list[DltResource]:
-    """One dlt resource for each of Stripe's; each yields rows of the raw tables that belong to it."""
-    return [
+    """One dlt resource for each of Stripe's; each yields rows of the raw tables that belong to it.
+
+    Tables of which nothing comes are made all the same.
+    """
+    resources = [
         dlt.resource(_read, name=name, selected=True)(name, reader, api, mode, tally)
         for name, reader in READERS.items()
     ]
+    return [_empty_tables(), *resources]
 
 
 def _read(name: str, reader: Reader, api: StripeApi, mode: Mode, tally: Tally) -> Iterator[Any]:
@@ -101,7 +105,11 @@ def _tagged(table: Table, rows: list[dict[str, Any]]) -> Any:
 @dlt.source(name="stripe")
 def empty_source() -> DltResource:
     """Every raw table with its columns and without rows."""
-    return dlt.resource(lambda: (_tagged(table, []) for table in TABLES), name="tables")
+    return _empty_tables()
+
+
+def _empty_tables() -> DltResource:
+    return dlt.resource([_tagged(table, []) for table in TABLES], name="tables")
 
 
 def is_configured() -> bool:
@@ -137,7 +145,6 @@ def load(warehouse: Warehouse, progress: Progress, api: StripeApi | None = None)
     Raises KpiError for a wrong key, an unreachable Stripe, or a key of the other mode.
     """
     api = api or connect()
-    ensure_tables(warehouse)
     pipeline = warehouse.pipeline("stripe")
     tally = Tally(progress)
     run_pipeline(warehouse, pipeline, stripe_source(api, Mode(_stored_mode(warehouse)), tally))
