@@ -37,11 +37,22 @@ def run_pipeline(warehouse: Warehouse, pipeline: dlt.Pipeline, data: Any) -> Loa
 
     Raises KpiError with what happened and the remedy, whatever step of dlt failed.
     """
+    finish_pending(warehouse, pipeline)
+    try:
+        return _checked(pipeline.run(data))
+    except PipelineStepFailed as error:
+        raise explained(warehouse, pipeline, error) from error
+
+
+def finish_pending(warehouse: Warehouse, pipeline: dlt.Pipeline) -> None:
+    """Load what a killed run had extracted completely, so that the warehouse tells what is in it.
+
+    Raises KpiError as `run_pipeline` does.
+    """
     warehouse.check_writable()
     try:
         while pipeline.has_pending_data:
-            pipeline.run()
-        return _checked(pipeline.run(data))
+            _checked(pipeline.run())
     except PipelineStepFailed as error:
         raise explained(warehouse, pipeline, error) from error
 

@@ -1,0 +1,166 @@
+"""Events into `raw_events`: product events from files, a Directus collection or a SQL table.
+
+Settings: SOURCES__EVENTS__PATH (a folder, a glob, a file or an fsspec URL), SOURCES__EVENTS__PRESET (native, directus
+or segment), and changes to the preset in .dlt/config.toml under [sources.events.mapping].
+"""
+
+import datetime as dt
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import dlt
+from dlt.common.storages.load_package import load_package_state
+from dlt.extract import DltResource, with_file_import
+
+from pipelines.errors import SettingError
+from pipelines.privacy.identity import check_fingerprints, load_keys
+from pipelines.sources.events import tables
+from pipelines.sources.events.files import EventFile, find_files
+from pipelines.sources.events.mapping import Mapping, read_mapping
+from pipelines.sources.events.reading import FileCount, Reading
+from pipelines.sources.load import LoadReport, Progress, finish_pending, query, run_pipeline
+from pipelines.warehouse import Warehouse, setting
+
+LARGEST_LOAD = 1 << 30
+"""Bytes of event files in one load: what is loaded stays loaded if a later one is interrupted."""
+
+
+def is_configured() -> bool:
+    """Tell whether any way in is set."""
+    return setting("sources.events.path") is not None
+
+
+@dlt.source(name="events")
+def events(reading: Reading) -> Iterable[DltResource]:
+    """Rows of the four raw tables of one load."""
+
+    def parts(table: str) -> Iterator[Any]:
+        for path, rows in reading.parts(table, _load_id()):
+            yield with_file_import(str(path), "parquet", rows)
+
+    def files() -> Iterator[Any]:
+        yield reading.file_rows(_load_id())
+
+    def fingerprints() -> Iterator[Any]:
+        yield reading.fingerprint_rows(_load_id())
+
+    def resource(name: str, rows: Iterator[Any], schema: Any, disposition: str = "append") -> DltResource:
+        return dlt.resource(  # type: ignore[call-overload,no-any-return]
+            rows,
+            name=name,
+            columns=tables.dlt_columns(schema),
+            write_disposition=disposition,
+            schema_contract=tables.FROZEN,
+        )
+
+    return (
+        resource("events", parts("events"), tables.EVENTS),
+        resource("quarantine", parts("quarantine"), tables.QUARANTINE),
+        resource("files", files(), tables.FILES),
+        resource("key_fingerprints", fingerprints(), tables.KEY_FINGERPRINTS, "replace"),
+    )
+
+
+def load(warehouse: Warehouse, progress: Progress) -> LoadReport:
+    """Load every event file that is new, grown or changed.
+
+    Raises SettingError where nothing is configured or a setting cannot be used, KpiError where the keys are not those of
+    the stored events or the load fails. A file that cannot be read is a failure in the report, and the others go on.
+    """
+    mapping = _mapping()
+    location = setting("sources.events.path")
+    if location is None:
+        raise SettingError(
+            "No events are configured.",
+            "Set SOURCES__EVENTS__PATH to a folder of event files (JSONL, CSV or Parquet).",
+        )
+    files = find_files(location)
+    keys = load_keys(warehouse)
+    pipeline = warehouse.pipeline("events")
+    finish_pending(warehouse, pipeline)
+    stored = query(
+        warehouse, f"select user_key, record_key from {warehouse.dataset('events')}.key_fingerprints"
+    )
+    for fingerprints in stored:
+        check_fingerprints(keys, fingerprints)
+    new = _new_files(warehouse, files)
+    report = LoadReport("events", {"events": 0, "quarantine": 0, "files": 0})
+    if not files:
+        report.notes.append(f"events: no event files in {location}.")
+    elif not new:
+        report.notes.append("events: no new event files.")
+    folder = warehouse.state_folder / "events_spool"
+    loaded_at = dt.datetime.now(dt.UTC)
+    for batch in _loads(new) or ([] if stored else [[]]):
+        shutil.rmtree(folder, ignore_errors=True)
+        reading = Reading(batch, mapping, keys, folder, loaded_at, progress)
+        try:
+            run_pipeline(warehouse, pipeline, events(reading))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        _add_to(report, reading)
+    return report
+
+
+def _load_id() -> str:
+    return load_package_state()["load_id"]
+
+
+def _mapping() -> Mapping:
+    changes = dlt.config.get("sources.events.mapping") or {}
+    if not isinstance(changes, dict):
+        raise SettingError(
+            "[sources.events.mapping] is not a table.", "Write one line for each field below it."
+        )
+    return read_mapping(setting("sources.events.preset", "native") or "native", changes)
+
+
+def _new_files(warehouse: Warehouse, files: Sequence[EventFile]) -> list[EventFile]:
+    schema = warehouse.dataset("events")
+    known = {
+        (row["source_file"], row["size_bytes"], _utc(row["modified_at"]))
+        for row in query(
+            warehouse,
+            f"select source_file, size_bytes, modified_at from {schema}.files"  # noqa: S608 - a name of ours
+            f" where _dlt_load_id in (select load_id from {schema}._dlt_loads where status = 0)",
+        )
+    }
+    return [file for file in files if file.identity not in known]
+
+
+def _utc(instant: dt.datetime | None) -> dt.datetime | None:
+    return instant if instant is None else instant.astimezone(dt.UTC)
+
+
+def _loads(files: Sequence[EventFile]) -> list[list[EventFile]]:
+    """Cut the files into loads of a bounded size."""
+    loads: list[list[EventFile]] = []
+    size = 0
+    for file in files:
+        if not loads or size + file.size > LARGEST_LOAD:
+            loads.append([])
+            size = 0
+        loads[-1].append(file)
+        size += file.size
+    return loads
+
+
+def _add_to(report: LoadReport, reading: Reading) -> None:
+    counts = reading.counts
+    report.rows["events"] += sum(count.events for count in counts.values())
+    report.rows["quarantine"] += sum(count.quarantined.total() for count in counts.values())
+    report.rows["files"] += len(counts)
+    report.failures.extend(f"events: {failure}" for failure in reading.failures)
+    for name, count in counts.items():
+        report.notes.extend(_notes(name, count))
+
+
+def _notes(name: str, count: FileCount) -> Iterator[str]:
+    for (reason, field), lines in sorted(count.quarantined.items(), key=str):
+        examples = ", ".join(str(line) for line in count.examples[reason, field])
+        about = f" ({field})" if field else ""
+        yield f"events: {name}: {lines:,} {reason}{about} left out into quarantine, first lines: {examples}."
+    if count.unknown_lines:
+        yield f"events: {name}: {count.unknown_lines:,} lines carried unknown fields, which were dropped."
