@@ -10,6 +10,10 @@
 
 {%- set newest = "cast('" ~ newest_report_date() ~ "' as date)" %}
 {%- set backfill_from = var('backfill_from') %}
+{%- set backfill_to = var('backfill_to') or newest_report_date() %}
+{%- set after_last_report = date_plus('report_date', 1, 'day') %}
+{%- set first_date = "cast('" ~ backfill_from ~ "' as date)" if backfill_from else "coalesce(" ~ after_last_report ~ ", " ~ newest ~ ")" %}
+{%- set last_date = "cast('" ~ backfill_to ~ "' as date)" if backfill_from else newest %}
 
 with
 
@@ -33,13 +37,8 @@ last_report as (
 bounds as (
 
     select
-        {% if backfill_from -%}
-        cast('{{ backfill_from }}' as date) as first_date,
-        cast('{{ var('backfill_to') or newest_report_date() }}' as date) as last_date
-        {%- else -%}
-        coalesce({{ date_plus('report_date', 1, 'day') }}, {{ newest }}) as first_date,
-        {{ newest }} as last_date
-        {%- endif %}
+        {{ first_date }} as first_date,
+        {{ last_date }} as last_date
     from last_report
 
 )
