@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pipelines.build import BuildReport, build
 from pipelines.errors import KpiError, SettingError
-from pipelines.sources import SOURCES, ensure_tables, is_configured, load
+from pipelines.sources import SOURCES, ensure_tables, is_configured, load_source
 from pipelines.sources.load import LoadReport, Progress
 from pipelines.warehouse import Warehouse
 
@@ -41,7 +41,7 @@ def ingest(warehouse: Warehouse, names: Sequence[str], progress: Progress) -> Ru
     report = RunReport()
     for name in chosen:
         try:
-            report.loads.append(load(name, warehouse, progress))
+            report.loads.append(load_source(name, warehouse, progress))
         except KpiError as error:
             report.errors.append(error)
     return report

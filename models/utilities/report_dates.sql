@@ -13,11 +13,11 @@
 {%- set backfill_to = var('backfill_to') or newest_report_date() %}
 {%- set after_last_report = date_plus('report_date', 1, 'day') %}
 {%- if backfill_from %}
-    {%- set first_date = "cast('" ~ backfill_from ~ "' as date)" %}
-    {%- set last_date = "cast('" ~ backfill_to ~ "' as date)" %}
+{%- set first_date = "cast('" ~ backfill_from ~ "' as date)" %}
+{%- set last_date = "cast('" ~ backfill_to ~ "' as date)" %}
 {%- else %}
-    {%- set first_date = "coalesce(" ~ after_last_report ~ ", " ~ newest ~ ")" %}
-    {%- set last_date = newest %}
+{%- set first_date = "coalesce(" ~ after_last_report ~ ", " ~ newest ~ ")" %}
+{%- set last_date = newest %}
 {%- endif %}
 
 with

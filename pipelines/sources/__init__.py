@@ -24,7 +24,7 @@ def is_configured(name: str) -> bool:
     return bool(source_module(name).is_configured())
 
 
-def load(name: str, warehouse: "Warehouse", progress: "Progress") -> "LoadReport":
+def load_source(name: str, warehouse: "Warehouse", progress: "Progress") -> "LoadReport":
     """Load one source; raises KpiError where it cannot be loaded."""
     return cast("LoadReport", source_module(name).load(warehouse, progress))
 
