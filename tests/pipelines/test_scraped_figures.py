@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scraped_support import START, Scraping, scraping
@@ -14,53 +15,48 @@ def site(tmp_path: Path) -> Iterator[Scraping]:
         yield running
 
 
-@pytest.mark.parametrize(
-    ("extractor", "more", "value"),
-    [
-        ('css = "#subscribers"', ["decimal = '.'"], 1250),
-        ('css = "meta[name=subscribers]"', ['attribute = "content"'], 1250),
-        ('css = "meta[name=subscribers]::attr(content)"', [], 1250),
-        ('css = "p"', ["decimal = '.'"], 1250),
-        ("css = 'p'", ["pattern = 'by ([0-9,]+) people'", "decimal = '.'"], 1250),
-        ("xpath = '//meta/@content'", [], 1250),
-        ("xpath = 'count(//li)'", [], 7),
-        ("regex = 'content=\"([0-9]+)\"'", [], 1250),
-        ("css = 'li.issue'", ["count = true"], 7),
-        ("regex = 'An issue'", ["count = true"], 7),
-        ("css = '#nothing'", ["count = true", "zero_ok = true"], 0),
-    ],
-)
-def test_a_figure_on_a_page_is_read_by_the_declared_extractor(
-    site: Scraping, extractor: str, more: list[str], value: int
-) -> None:
-    site.figure(extractor, *more)
-    report = site.load()
-    assert site.only() == ("ok", None, Decimal(value))
-    assert (report.failures, report.rows) == ([], {"observations": 1})
+FIGURES = [
+    ("/about", """css = "#subscribers"\ndecimal = '.'""", 1250),
+    ("/about", """css = "meta[name=subscribers]"\nattribute = "content\"""", 1250),
+    ("/about", 'css = "meta[name=subscribers]::attr(content)"', 1250),
+    ("/about", "css = 'p'\ndecimal = '.'", 1250),
+    ("/about", "css = 'p'\npattern = 'by ([0-9,]+) people'\ndecimal = '.'", 1250),
+    ("/about", "xpath = '//meta/@content'", 1250),
+    ("/about", "xpath = 'count(//li)'", 7),
+    ("/about", "regex = 'content=\"([0-9]+)\"'", 1250),
+    ("/about", "css = 'li.issue'\ncount = true", 7),
+    ("/about", "regex = 'An issue'\ncount = true", 7),
+    ("/about", "css = '#nothing'\ncount = true\nzero_ok = true", 0),
+    ("/data.json", "json = '$.data.total'", 1250),
+    ("/data.json", "json = '$.data.items[*]'\ncount = true", 3),
+    ("/feed.xml", "feed = true", 24),
+    ("/atom.xml", "feed = true", 24),
+    (None, 'github = "acme/reader"\nfigure = "stars"', 412),
+    (None, 'github = "acme/reader"\nfigure = "forks"', 37),
+    (None, 'pypi = "acme-reader"\nfigure = "last_month"', 159_300),
+    (None, 'npm = "@acme/reader"\nfigure = "last_week"', 37_170),
+    (None, 'npm = "acme-reader"\nfigure = "last_day"', 5_310),
+    (None, 'discord = "acme"\nfigure = "members"', 268),
+    (None, 'discord = "1234"\nfigure = "widget_online"', 41),
+]
 
 
-@pytest.mark.parametrize(
-    ("lines", "value"),
-    [
-        ('github = "acme/reader"\nfigure = "stars"', 412),
-        ('github = "acme/reader"\nfigure = "forks"', 37),
-        ('pypi = "acme-reader"\nfigure = "last_month"', 159_300),
-        ('npm = "@acme/reader"\nfigure = "last_week"', 37_170),
-        ('discord = "acme"\nfigure = "members"', 268),
-        ('discord = "1234"\nfigure = "widget_online"', 41),
-    ],
-)
-def test_official_apis_need_only_a_name_and_a_figure(site: Scraping, lines: str, value: int) -> None:
-    site.declare(f'[[target]]\nmetric_key = "figure"\nbase_url = "SITE"\n{lines}')
-    assert site.load().failures == []
-    assert site.only() == ("ok", None, Decimal(value))
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[Any, ...]]]:
+    """What one run over all of these gave: state, reason and value of each target."""
+    with scraping(tmp_path_factory.mktemp("figures")) as site:
+        tables = []
+        for number, (path, lines, _) in enumerate(FIGURES):
+            address = 'base_url = "SITE"' if path is None else f'url = "SITE{path}"'
+            tables.append(f'[[target]]\nmetric_key = "case_{number}"\n{address}\n{lines}')
+        site.declare("\n".join(tables))
+        site.load()
+        yield {key: tuple(rest) for key, *rest in site.rows("metric_key, state, reason, value")}
 
 
-@pytest.mark.parametrize("path", ["/feed.xml", "/atom.xml"])
-def test_the_entries_of_a_feed_are_counted(site: Scraping, path: str) -> None:
-    site.figure("feed = true", url=f"SITE{path}")
-    site.load()
-    assert site.only() == ("ok", None, Decimal(24))
+@pytest.mark.parametrize("number", range(len(FIGURES)))
+def test_a_figure_is_read_by_the_declared_extractor(rows: dict[str, tuple[Any, ...]], number: int) -> None:
+    assert rows[f"case_{number}"] == ("ok", None, Decimal(FIGURES[number][2]))
 
 
 def test_json_numbers_are_exact(site: Scraping) -> None:

@@ -104,7 +104,8 @@ def _plain(digits: str, decimal: DecimalMark | None) -> Decimal:
     if mark is not None and mark in marks:
         grouping, _, fraction = digits.rpartition(mark)
     groups = re.split(r"[^0-9]", grouping)
-    if len({character for character in grouping if not character.isdigit()}) > 1 or not _well_grouped(groups):
+    one_mark = len({character for character in grouping if not character.isdigit()}) <= 1
+    if not one_mark or not _well_grouped(groups) or not (fraction or "0").isdigit():
         raise NoValueError("bad_number")
     return Decimal(f"{''.join(groups)}.{fraction or 0}")
 

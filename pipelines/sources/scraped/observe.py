@@ -115,6 +115,10 @@ class Observer:
             value = figure_on(page, target)
         except NoValueError as error:
             return self._observation(target, instant, error.state, error.reason, None, status, page)
+        except Exception:
+            # Whatever a page does to a parser, the other targets go on. The error's text may quote the page.
+            failed = NoValueError("extractor_failed")
+            return self._observation(target, instant, failed.state, failed.reason, None, status, page)
         doubt = self._doubt(target, instant, value)
         if doubt is not None:
             return self._observation(target, instant, "suspect", described(doubt), None, status, page)

@@ -28,6 +28,7 @@ REASONS: dict[str, tuple[State, str]] = {
         "the number is abbreviated or approximate (12.3k, 500+); declare inexact = true",
     ),
     "number_out_of_range": ("broken", "the number has more than 29 digits before the decimal mark"),
+    "extractor_failed": ("broken", "the extractor cannot cope with the answer"),
     "not_json": ("broken", "the answer is not JSON"),
     "not_a_feed": ("broken", "the answer is neither RSS nor Atom"),
     "feed_continues": ("broken", "the feed goes on on a further page, so its entries here are not all"),

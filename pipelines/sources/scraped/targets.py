@@ -182,6 +182,13 @@ class _Fields:
             raise self.error(name, "is not finite", "Write a number.")
         return number
 
+    def date(self, name: str) -> dt.date | None:
+        meaning = "a date without quotes, such as 2026-01-31"
+        value = self.take(name, dt.date, meaning)
+        if value is None or type(value) is dt.date:
+            return value
+        raise self.error(name, f"is not {meaning}", f"Write {meaning}.")
+
     def finish(self) -> None:
         for name in self.left:
             close = difflib.get_close_matches(name, self.asked, n=1)
@@ -214,7 +221,7 @@ def _target(fields: _Fields, logins: Any) -> Target:
         maximum=fields.number("max"),
         never_falls=fields.flag("never_falls"),
         tolerance=fields.number("tolerance") or Decimal(0),
-        compare_from=fields.take("compare_from", dt.date, "a date without quotes, such as 2026-01-31"),
+        compare_from=fields.date("compare_from"),
         every_hours=fields.take("every_hours", int, "a whole number of hours"),
         password_field_ok=fields.flag("password_field_ok"),
         login=_login(fields, logins),
