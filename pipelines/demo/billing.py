@@ -1,0 +1,127 @@
+"""The script of the customers as objects of a Stripe account, in the state they have at the company's `now`."""
+
+from typing import Any
+
+from pipelines.demo.billing_script import MONTHLY_PRICES, Bill, BillLine, Life, lives, price
+from pipelines.demo.calendar import Company, as_datetime
+from pipelines.demo.stripe_account import Item, Line, StripeAccount
+
+Prices = dict[tuple[str, str, str], str]
+"""Currency, plan and interval -> id of the price."""
+
+
+def stripe_account(company: Company) -> StripeAccount:
+    """Make the whole account of the company."""
+    account = StripeAccount(livemode=True, now=as_datetime(company.now))
+    prices = _add_prices(account, company)
+    for life in lives(company):
+        _add_life(account, prices, life, company.now)
+    return account
+
+
+def _add_prices(account: StripeAccount, company: Company) -> Prices:
+    founded = as_datetime(company.start_of(0))
+    prices: Prices = {}
+    for plan in ("plus", "family"):
+        product = account.add_product(plan.capitalize(), created=founded)
+        for currency in MONTHLY_PRICES:
+            for interval in ("month", "year"):
+                amount = price(currency, plan, interval)
+                prices[currency, plan, interval] = account.add_price(
+                    product, currency, amount, interval=interval, created=founded
+                )
+    return prices
+
+
+def _add_life(account: StripeAccount, prices: Prices, life: Life, now: int) -> None:
+    began = as_datetime(life.began)
+    customer = account.add_customer(
+        created=began,
+        currency=life.currency,
+        name=f"Customer {life.number}",
+        email=f"customer{life.number}@example.com",
+    )
+    is_over = life.ends is not None and life.ends < now
+    subscription = account.add_subscription(
+        customer,
+        [Item(prices[life.currency, life.plan, life.interval])],
+        created=began,
+        status=_status(life, now),
+        period=(as_datetime(life.period[0]), as_datetime(life.period[1])),
+        cancel_at_period_end=life.ends is not None and not is_over,
+        canceled_at=_seconds(life.asked_to_end),
+        ended_at=_seconds(life.ends) if is_over else None,
+        trial_start=_seconds(life.began) if life.trial_end else None,
+        trial_end=_seconds(life.trial_end),
+    )
+    stored = account.get("subscriptions", subscription)
+    assert stored is not None
+    item = stored["items"][0]["id"]
+    for bill in life.bills:
+        lines = [_line(line, prices, life, subscription, item) for line in bill.lines]
+        of = subscription if bill.of_subscription else None
+        invoice = account.add_invoice(
+            customer,
+            life.currency,
+            lines,
+            created=as_datetime(bill.created),
+            subscription=of,
+            **_balance(bill),
+        )
+        _advance(account, invoice, bill, now)
+        if of:
+            account.change("subscriptions", subscription, latest_invoice=invoice)
+
+
+def _line(line: BillLine, prices: Prices, life: Life, subscription: str, item: str) -> Line:
+    if line.plan is None or line.period is None:
+        return Line(line.amount, description="Service fee", tax_amount=line.tax)
+    return Line(
+        line.amount,
+        price=prices[life.currency, line.plan, life.interval],
+        subscription=subscription,
+        subscription_item=item,
+        proration=line.is_proration,
+        period=(as_datetime(line.period[0]), as_datetime(line.period[1])),
+        tax_amount=line.tax,
+    )
+
+
+def _balance(bill: Bill) -> dict[str, Any]:
+    return {
+        "starting_balance": bill.balance_before,
+        "ending_balance": min(bill.balance_before + bill.total, 0),
+    }
+
+
+def _advance(account: StripeAccount, invoice: str, bill: Bill, now: int) -> None:
+    """Let happen to an invoice what has happened by now."""
+    if bill.finalized >= now:
+        return
+    account.finalize(invoice, as_datetime(bill.finalized))
+    if bill.settled >= now:
+        return
+    settled = as_datetime(bill.settled)
+    if bill.outcome == "paid":
+        account.pay(invoice, settled)
+    elif bill.outcome == "void":
+        account.void(invoice, settled)
+    else:
+        account.mark_uncollectible(invoice, settled)
+
+
+def _status(life: Life, now: int) -> str:
+    if life.ends is not None and life.ends < now:
+        return "canceled"
+    if life.trial_end is not None and now < life.trial_end:
+        return "trialing"
+    open_bills = [
+        bill for bill in life.bills if bill.of_subscription and bill.finalized < now <= bill.settled
+    ]
+    if not open_bills:
+        return "active"
+    return "incomplete" if open_bills[0].created == life.began else "past_due"
+
+
+def _seconds(instant: int | None) -> int | None:
+    return None if instant is None else instant // 1000
