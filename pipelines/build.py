@@ -80,6 +80,7 @@ def run_dbt(warehouse: Warehouse, arguments: list[str], progress: Progress) -> B
         *arguments,
         *("--target", warehouse.target, "--target-path", str(artifacts), "--log-path", str(artifacts)),
     ]
+    progress("dbt reads the project")
     results = artifacts / "run_results.json"
     results.unlink(missing_ok=True)
     process = subprocess.Popen(  # noqa: S603 - every part of the command is ours

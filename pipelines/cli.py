@@ -172,7 +172,7 @@ def _show(house: Warehouse, report: RunReport) -> None:
     for hint in unplanned(house):
         click.echo(f"  {hint}")
     click.echo()
-    Console(width=max(Console().width, 100)).print(figures_table(house))
+    Console(width=max(Console().width, 120)).print(figures_table(house))
     click.echo(f"Warehouse: {house.duckdb_path if house.target == 'duckdb' else house.target}")
 
 

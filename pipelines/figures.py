@@ -11,7 +11,7 @@ from pipelines.warehouse import Warehouse
 _FIGURES = (
     ("Active users", "engagement", "active_users", "{:,.0f}"),
     ("Tests", "engagement", "all_tests", "{:,.0f}"),
-    ("Successful tests per active user", "engagement", "avg_tests_per_active_user", "{:.2f}"),
+    ("Successful tests per user", "engagement", "avg_tests_per_active_user", "{:.2f}"),
     ("Users to date", "engagement", "total_users_to_date", "{:,.0f}"),
     ("Sessions", "advanced_metrics", "total_sessions", "{:,.0f}"),
     ("Sessions that succeeded", "advanced_metrics", "adjusted_success_rate", "{:.1f} %"),
@@ -31,10 +31,10 @@ def figures_table(warehouse: Warehouse) -> Table:
         for subject in ("engagement", "advanced_metrics", "errors", "funnel")
     }
     table = Table(title=f"Key figures of {_report_date(reports)} ({warehouse.reporting_timezone})")
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for grain, age in _PERIODS:
         label = _cell(reports[grain, "engagement"], age, "period_label", "{}")
-        table.add_column(label.replace(" (", "\n("), justify="right")
+        table.add_column(label.replace(" (", "\n("), justify="right", no_wrap=True)
     for name, subject, column, form in _FIGURES:
         table.add_row(name, *(_cell(reports[grain, subject], age, column, form) for grain, age in _PERIODS))
     return table

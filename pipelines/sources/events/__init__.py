@@ -63,6 +63,24 @@ def events(reading: Reading) -> Iterable[DltResource]:
     )
 
 
+@dlt.source(name="events")
+def no_events() -> Iterable[DltResource]:
+    """The raw tables without a row."""
+    for name, schema in tables.ALL.items():
+        yield dlt.resource(  # type: ignore[call-overload]
+            [dlt.mark.materialize_table_schema()],
+            name=name,
+            columns=tables.dlt_columns(schema),
+            schema_contract=tables.FROZEN,
+        )
+
+
+def ensure_tables(warehouse: Warehouse) -> None:
+    """Make the raw tables if they are not there, for models that read them."""
+    if not query(warehouse, f"select count(*) as stored from {warehouse.dataset('events')}.files"):  # noqa: S608 - a name of ours
+        run_pipeline(warehouse, warehouse.pipeline("events"), no_events())
+
+
 def load(warehouse: Warehouse, progress: Progress) -> LoadReport:
     """Load every event file that is new, grown or changed.
 

@@ -67,6 +67,13 @@ KEY_FINGERPRINTS = pa.schema(
     ]
 )
 
+ALL = {
+    "events": EVENTS,
+    "quarantine": QUARANTINE,
+    "files": FILES,
+    "key_fingerprints": KEY_FINGERPRINTS,
+}
+
 FROZEN = {"tables": "evolve", "columns": "freeze", "data_type": "freeze"}
 """dlt's contract of every table here: another column or type is an error, not a new column."""
 
