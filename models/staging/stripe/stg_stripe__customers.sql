@@ -1,0 +1,18 @@
+with
+
+customers as (
+
+    select * from {{ source('stripe', 'customers') }}
+
+)
+
+select
+    id as customer_id,
+    currency,
+    delinquent as is_delinquent,
+    created_at,
+    livemode as is_live,
+    is_deleted,
+    fetched_at,
+    _dlt_load_id as load_id
+from customers

@@ -1,0 +1,14 @@
+with
+
+resources as (
+
+    select * from {{ source('stripe', 'resources') }}
+
+)
+
+select
+    resource,
+    state,
+    checked_at,
+    _dlt_load_id as load_id
+from resources

@@ -1,0 +1,29 @@
+with
+
+subscriptions as (
+
+    select * from {{ source('stripe', 'subscriptions') }}
+
+)
+
+select
+    id as subscription_id,
+    customer_id,
+    status,
+    collection_method,
+    currency,
+    created_at,
+    start_at as started_at,
+    trial_start_at as trial_started_at,
+    trial_end_at as trial_ends_at,
+    current_period_start_at,
+    current_period_end_at,
+    cancel_at,
+    cancel_at_period_end as is_cancelled_at_period_end,
+    canceled_at as cancelled_at,
+    ended_at,
+    livemode as is_live,
+    is_deleted,
+    fetched_at,
+    _dlt_load_id as load_id
+from subscriptions
