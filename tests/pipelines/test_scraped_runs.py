@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from scraped_support import Scraping, scraping
 
-from pipelines.errors import SettingError
+from pipelines.errors import KpiError, SettingError
 from pipelines.sources.scraped import ensure_tables, is_configured
 from pipelines.warehouse import environment
 
@@ -143,6 +143,23 @@ def test_nothing_declared_says_what_to_do(site: Scraping) -> None:
         site.load()
     with environment(SOURCES__SCRAPED__TARGETS="some.toml"):
         assert is_configured()
+
+
+def test_a_warehouse_that_is_open_elsewhere_is_a_clear_message(site: Scraping) -> None:
+    site.figure("css = '#subscribers'", "decimal = '.'")
+    site.load()
+    script = f"import duckdb, time; held = duckdb.connect({str(site.warehouse.duckdb_path)!r}); print(flush=True); time.sleep(60)"
+    holder = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        asked = site.site.paths()
+        with pytest.raises(KpiError, match="open in another process"):
+            site.load(force=True)
+        assert site.site.paths() == asked
+    finally:
+        holder.kill()
+        holder.communicate()
 
 
 def command(site: Scraping, *arguments: str) -> subprocess.Popen[str]:

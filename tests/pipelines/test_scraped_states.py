@@ -1,5 +1,6 @@
 """A page that gives no number, or one that cannot be right, never becomes a value."""
 
+import gzip
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -129,6 +130,16 @@ def test_an_answer_that_breaks_off_is_no_page(site: Scraping) -> None:
     site.figure("css = '#n'", url="SITE/page")
     site.load()
     assert site.only() == ("broken", "unreachable", None)
+
+
+def test_half_a_packed_page_is_no_page(site: Scraping) -> None:
+    whole = gzip.compress(PAGE.format("12").encode())
+    site.site.inject("/page", whole, headers={"Content-Encoding": "gzip"})
+    site.figure("css = '#n'", url="SITE/page")
+    site.load()
+    site.site.inject("/page", whole[:-9], headers={"Content-Encoding": "gzip"})
+    site.load(force=True)
+    assert site.rows("state, value") == [("ok", 12), ("broken", None)]
 
 
 def test_a_bad_target_stops_no_good_one(site: Scraping) -> None:

@@ -66,8 +66,10 @@ select
     {{ built_at() }} as created_at
 from metric_days
 left join decisive_observations
-    on metric_days.metric_key = decisive_observations.metric_key
-    and metric_days.figure_date = decisive_observations.figure_date
+    on
+        metric_days.metric_key = decisive_observations.metric_key
+        and metric_days.figure_date = decisive_observations.figure_date
 left join observation_counts
-    on metric_days.metric_key = observation_counts.metric_key
-    and metric_days.figure_date = observation_counts.figure_date
+    on
+        metric_days.metric_key = observation_counts.metric_key
+        and metric_days.figure_date = observation_counts.figure_date

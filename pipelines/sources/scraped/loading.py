@@ -92,6 +92,7 @@ def load(
     agent, notes = _user_agent()
     client = PoliteClient(clock or SystemClock(), agent, timeouts or Timeouts())
     now = client.clock.now()
+    warehouse.check_writable()
     pipeline = warehouse.pipeline(SOURCE)
     if pipeline.has_pending_data:
         # What a killed run fetched counts as fetched.

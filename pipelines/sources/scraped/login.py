@@ -1,5 +1,7 @@
 """Signing in by a page's own form: its hidden fields and cookies kept, credentials from secrets."""
 
+from urllib.parse import urlsplit
+
 from dlt.sources.helpers.requests import Session
 from form2request import form2request
 from parsel import Selector
@@ -103,7 +105,5 @@ def _username_field(form: Selector, login: Login) -> str:
 
 
 def _host(url: str) -> tuple[str, str]:
-    from urllib.parse import urlsplit
-
     parts = urlsplit(url)
     return parts.scheme, parts.netloc.lower()

@@ -15,6 +15,7 @@ REASONS: dict[str, tuple[State, str]] = {
     "client_error": ("broken", "the server does not understand the request (4xx)"),
     "bad_status": ("broken", "the server answered with an error"),
     "too_large": ("broken", "the answer is larger than 10 MiB"),
+    "bad_encoding": ("broken", "the answer is packed in a way that was not asked for, or damaged"),
     "bad_redirect": ("broken", "the redirects lead nowhere, to another scheme, or on and on"),
     "empty_page": ("broken", "the answer is empty"),
     "no_match": ("broken", "nothing on the page matches; a count of zero needs zero_ok = true"),
