@@ -13,7 +13,7 @@ import pytest
 from scraped_support import Scraping, scraping
 
 from pipelines.errors import KpiError, SettingError
-from pipelines.sources.scraped import ensure_tables, is_configured
+from pipelines.sources.scraped import ensure_tables, is_configured, load, loading
 from pipelines.warehouse import environment
 
 
@@ -137,10 +137,16 @@ def test_tables_are_made_without_a_request_and_once(site: Scraping) -> None:
     assert site.rows() == []
 
 
-def test_nothing_declared_says_what_to_do(site: Scraping) -> None:
+def test_nothing_declared_says_what_to_do(site: Scraping, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "DEFAULT_TARGETS", site.targets_file)
+    monkeypatch.delenv("SOURCES__SCRAPED__TARGETS", raising=False)
     assert not is_configured()
     with pytest.raises(SettingError, match=r"example\.toml"):
-        site.load()
+        load(site.warehouse, site.progress.append, clock=site.clock)
+    site.figure("css = '#subscribers'", "decimal = '.'")
+    assert is_configured()
+    assert load(site.warehouse, site.progress.append, clock=site.clock).failures == []
+    site.targets_file.unlink()
     with environment(SOURCES__SCRAPED__TARGETS="some.toml"):
         assert is_configured()
 
