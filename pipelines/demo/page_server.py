@@ -117,10 +117,6 @@ class PageServer:
         """Answer a path properly again."""
         self._faults.pop(path, None)
 
-    def targets(self) -> str:
-        """Declare the site's figures as a targets file."""
-        return "\n".join([*_targets(self.url), ""])
-
     def paths(self) -> list[str]:
         """The paths asked for, in order."""
         return [request.path for request in self.requests]
@@ -277,20 +273,3 @@ def _api_answers(figures: Mapping[str, int]) -> dict[str, object]:
         "/guilds/1234/widget.json": {"presence_count": figures["online"]},
         "/data.json": {"data": {"total": figures["subscribers"], "items": [1, 2, 3]}},
     }
-
-
-def _targets(url: str) -> list[str]:
-    services = [
-        ("github_stars", "github", "acme/reader", "stars"),
-        ("pypi_downloads", "pypi", "acme-reader", "last_day"),
-        ("npm_downloads", "npm", "@acme/reader", "last_week"),
-        ("discord_members", "discord", "acme", "members"),
-    ]
-    lines = []
-    for key, service, name, figure in services:
-        lines += ["[[target]]", f'metric_key = "{key}"', f'{service} = "{name}"', f'figure = "{figure}"']
-        lines += [f'base_url = "{url}"', ""]
-    lines += ["[[target]]", 'metric_key = "newsletter_subscribers"', f'url = "{url}/about"']
-    lines += ['css = "#subscribers"', 'decimal = "."', "never_falls = true", ""]
-    lines += ["[[target]]", 'metric_key = "podcast_episodes"', f'url = "{url}/feed.xml"', "feed = true", ""]
-    return lines

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.demo.page_server import PageServer
 from pipelines.errors import SettingError
 from pipelines.sources.scraped.targets import read_declarations
 from pipelines.warehouse import PROJECT_ROOT
@@ -104,9 +103,3 @@ def test_the_example_without_its_comment_signs_declares_targets(tmp_path: Path) 
     declarations = read_declarations(write(tmp_path, "\n\n".join(kept)))
     assert declarations.errors == []
     assert len(declarations.targets) == 7
-
-
-def test_the_demo_site_declares_its_own_figures(tmp_path: Path) -> None:
-    with PageServer() as site:
-        declarations = read_declarations(write(tmp_path, site.targets()))
-    assert (len(declarations.targets), declarations.errors) == (6, [])
