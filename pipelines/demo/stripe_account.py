@@ -75,6 +75,7 @@ class StripeAccount:
         self._deleted: dict[str, set[str]] = {resource: set() for resource in PREFIXES}
         # (created, serial number, id), ascending: lists are given newest first.
         self._order: dict[str, list[tuple[int, int, str]]] = {resource: [] for resource in PREFIXES}
+        self._newest_first: dict[str, list[StripeObject]] = {}
         self._serial = 0
 
     @property
@@ -97,8 +98,12 @@ class StripeAccount:
 
     def listed(self, resource: str) -> list[StripeObject]:
         """Every object that still is there, newest first."""
-        objects = self._objects[resource]
-        return [objects[object_id] for _, _, object_id in reversed(self._order[resource])]
+        if resource not in self._newest_first:
+            objects = self._objects[resource]
+            self._newest_first[resource] = [
+                objects[object_id] for _, _, object_id in reversed(self._order[resource])
+            ]
+        return self._newest_first[resource]
 
     # -- acts --------------------------------------------------------------------------------
 
@@ -127,7 +132,13 @@ class StripeAccount:
 
     def add_product(self, name: str, *, created: Instant | None = None, **fields: Any) -> str:
         """A product."""
-        base: StripeObject = {"active": True, "description": None, "metadata": {}, "name": name, "type": "service"}
+        base: StripeObject = {
+            "active": True,
+            "description": None,
+            "metadata": {},
+            "name": name,
+            "type": "service",
+        }
         return self._add("products", created, base, fields)
 
     def add_price(
@@ -334,6 +345,7 @@ class StripeAccount:
         with self.lock:
             gone = self._objects[resource].pop(object_id)
             self._order[resource] = [entry for entry in self._order[resource] if entry[2] != gone["id"]]
+            self._newest_first.pop(resource, None)
             self._deleted[resource].add(object_id)
 
     # -- making ------------------------------------------------------------------------------
@@ -354,6 +366,7 @@ class StripeAccount:
                 **fields,
             }
             self._objects[resource][row["id"]] = row
+            self._newest_first.pop(resource, None)
             bisect.insort(self._order[resource], (row["created"], self._serial, row["id"]))
             return str(row["id"])
 

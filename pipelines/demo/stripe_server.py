@@ -13,6 +13,7 @@ import binascii
 import json
 import operator
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -112,12 +113,11 @@ class StripeServer:
         self.api_key = f"sk_{mode}_loopback0000000000"
         self.keys.setdefault(self.api_key, None)
         self._lock = Lock()
-        self._server: ThreadingHTTPServer | None = None
+        self._server: _Listener | None = None
 
     def __enter__(self) -> Self:
         handler = type("Handler", (_Handler,), {"stripe": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
+        self._server = _Listener(("127.0.0.1", 0), handler)
         Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         return self
 
@@ -295,6 +295,15 @@ class StripeServer:
             found = row.get(path) and self.account.get(target, row[path])
             row = {**row, path: found and shown(target, found, version)}
         return row
+
+
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of callers that went away."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

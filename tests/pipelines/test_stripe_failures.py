@@ -88,6 +88,12 @@ def test_a_server_that_does_not_speak_stripe_is_named(synced: Synced) -> None:
         synced.sync()
 
 
+def test_an_address_of_something_else_is_named(synced: Synced) -> None:
+    elsewhere = StripeApi(synced.stripe.api_key, base_url=f"{synced.stripe.base_url}/elsewhere")
+    with pytest.raises(KpiError, match="no list of Stripe's"):
+        load(synced.warehouse, synced.shown.append, elsewhere)
+
+
 @pytest.mark.parametrize(
     "fault",
     [
@@ -102,14 +108,28 @@ def test_a_server_that_does_not_speak_stripe_is_named(synced: Synced) -> None:
     ids=["500", "503", "409", "429", "dropped", "truncated", "unparsable"],
 )
 def test_a_passing_failure_is_overcome(synced: Synced, fault: Fault) -> None:
-    fault.path = "/v1/invoices"
     times = fault.times
     synced.stripe.faults.append(fault)
-    report = synced.sync()
+    pages = list(synced.api().pages("/v1/invoices"))
 
-    assert report.rows["invoices"] == 5
+    assert [len(page.rows) for page in pages] == [5]
     assert len(synced.waits) == times
     assert all(0 < wait < 30 for wait in synced.waits)
+
+
+def test_failures_all_over_a_run_leave_no_trace_in_its_rows(synced: Synced, tmp_path: Path) -> None:
+    undisturbed = Synced(synced.stripe, embedded_warehouse(tmp_path / "undisturbed"))
+    undisturbed.sync()
+    synced.stripe.faults += [
+        Fault(path="/v1/invoices", status=429, retry_after=1, times=2),
+        Fault(path="/v1/invoices", truncate=True),
+        Fault(path="/v1/subscriptions", drop=True, times=2),
+        Fault(path="/v1/customers", status=503),
+        Fault(path="/v1/customers", garbage=True),
+    ]
+    synced.sync()
+    assert len(synced.waits) == 7
+    assert synced.everything() == undisturbed.everything()
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
@@ -117,7 +137,7 @@ def test_retry_after_is_waited_for(synced: Synced, form: str) -> None:
     later = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=100)
     asked = "95" if form == "seconds" else format_datetime(later, usegmt=True)
     synced.stripe.faults.append(Fault(status=429, retry_after=asked))
-    synced.sync()
+    list(synced.api().pages("/v1/invoices"))
     assert len(synced.waits) == 1
     assert 90 <= synced.waits[0] <= 100
 

@@ -6,6 +6,7 @@ Settings: SOURCES__STRIPE__API_KEY (secret), SOURCES__STRIPE__BASE_URL and SOURC
 """
 
 import datetime as dt
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -122,7 +123,7 @@ def connect(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
 ) -> StripeApi:
-    """Make the client from the settings; SettingError without a key."""
+    """Make the client from the settings; SettingError without a key or with one that cannot be sent."""
     key = secret("sources.stripe.api_key")
     if key is None:
         raise SettingError(
@@ -130,9 +131,19 @@ def connect(
             "Set it, or api_key under [sources.stripe] in .dlt/secrets.toml; a restricted key that may read "
             "invoices is enough.",
         )
+    if not re.fullmatch(r"[!-~]+", key):
+        raise SettingError(
+            "SOURCES__STRIPE__API_KEY holds characters that no key has.",
+            "Copy it again, without quotes and blanks.",
+        )
+    base_url = setting("sources.stripe.base_url", API_BASE) or API_BASE
+    if not re.match(r"https?://[^/\s]+", base_url):
+        raise SettingError(
+            "SOURCES__STRIPE__BASE_URL is no address.", f"Leave it out for Stripe itself ({API_BASE})."
+        )
     return StripeApi(
         key,
-        base_url=setting("sources.stripe.base_url", API_BASE) or API_BASE,
+        base_url=base_url,
         api_version=setting("sources.stripe.api_version", API_VERSION) or API_VERSION,
         sleep=sleep,
         clock=clock,

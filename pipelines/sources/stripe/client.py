@@ -125,7 +125,10 @@ class StripeApi:
 
     def pages(self, path: str, **query: Any) -> Iterator[Page]:
         """Yield a whole list, newest first."""
-        yield from self._pages(path, query, [])
+        try:
+            yield from self._pages(path, query, [])
+        except Missing:
+            raise self._foreign(path) from None
 
     def rest(self, embedded: object, path: str, **query: Any) -> list[Any]:
         """The whole of a list that another object embeds the beginning of."""
@@ -144,10 +147,7 @@ class StripeApi:
             answer = self._page_after(path, query, cursors)
             rows = answer.data.get("data")
             if not isinstance(rows, list):
-                raise KpiError(
-                    f"{self.host} answered {path} with something that is no list of Stripe's.",
-                    "Check SOURCES__STRIPE__BASE_URL (leave it out for Stripe itself).",
-                )
+                raise self._foreign(path)
             if rows:
                 yield Page(rows, answer.sent_at)
             cursors = _ids(rows)
@@ -167,6 +167,12 @@ class StripeApi:
                 "Start again: nothing loaded before is lost.",
             )
         return self.get(path, limit=ROWS_A_PAGE, **query)
+
+    def _foreign(self, path: str) -> KpiError:
+        return KpiError(
+            f"{self.host} answers GET {path} with no list of Stripe's.",
+            "Check SOURCES__STRIPE__BASE_URL (leave it out for Stripe itself).",
+        )
 
     def _once(self, path: str, query: Mapping[str, Any]) -> Answer:
         # The SDK's errors carry whole bodies: they are never chained to ours, nor shown.

@@ -138,7 +138,10 @@ def subscriptions(api: StripeApi, mode: Mode) -> Iterator[Batch]:
             if raw is None:
                 continue
             mode.check(raw)
-            items = api.rest(raw.get("items"), "/v1/subscription_items", subscription=raw["id"])
+            try:
+                items = api.rest(raw.get("items"), "/v1/subscription_items", subscription=raw["id"])
+            except Missing:
+                continue
             rows = _owned(batch, "subscription_item", items, partial(shapes.subscription_item, owner=raw))
             if batch.add(SUBSCRIPTIONS, "subscription", shapes.subscription(raw, rows)):
                 batch.add_whole(SUBSCRIPTION_ITEMS, "subscription_item", raw, rows)
