@@ -4,9 +4,9 @@ from random import Random
 
 # The camera model ages as new phones come out, until a release teaches it about them.
 RELEASE_EVERY, FIRST_RELEASE = 120, 78
-# A code that nobody has planned for, on a few days every four weeks.
+# A code that nobody has planned for, on four days of every window but of none before.
 UNKNOWN_CODE = "light_too_dim"
-UNKNOWN_EVERY, UNKNOWN_FIRST, UNKNOWN_DAYS = 28, 134, 4
+UNKNOWN_EVERY, UNKNOWN_FIRST, UNKNOWN_DAYS = 120, 134, 4
 
 OTHER_CODES = (
     ("camera_too_close", 0.26),
@@ -30,7 +30,7 @@ def error_code(chance: Random, day: int, ability: float) -> str | None:
     if chance.random() < ability:
         return None
     drawn = chance.random()
-    if (day - UNKNOWN_FIRST) % UNKNOWN_EVERY < UNKNOWN_DAYS and drawn < 0.06:
+    if day >= UNKNOWN_FIRST and (day - UNKNOWN_FIRST) % UNKNOWN_EVERY < UNKNOWN_DAYS and drawn < 0.06:
         return UNKNOWN_CODE
     for code, share in OTHER_CODES:
         drawn -= share

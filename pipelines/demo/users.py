@@ -30,13 +30,13 @@ class Habit:
 
 
 NEVER = Habit(0.17, 0.0, 1.0)
-HABITS = (NEVER, Habit(0.30, 0.40, 2.0), Habit(0.25, 0.70, 24.0), Habit(0.28, 0.62, 190.0))
+HABITS = (NEVER, Habit(0.30, 0.40, 2.0), Habit(0.25, 0.70, 22.0), Habit(0.28, 0.75, 95.0))
 
 
 def sign_ups(day: int) -> int:
-    """So many users sign up on a day: ever more, with a weekly rhythm."""
+    """So many users sign up on a day: ever more, up to a limit, with a weekly rhythm."""
     chance = Random(f"sign-ups {day}")
-    level = (11.5 + 12.0 * (1 - math.exp(-day / 200))) * SIGN_UP_RHYTHM[day % 7]
+    level = (12.6 + 5.0 * (1 - math.exp(-day / 150))) * SIGN_UP_RHYTHM[day % 7]
     return max(0, round(chance.gauss(level, level**0.5)))
 
 
@@ -56,7 +56,7 @@ def deliveries(company: Company) -> Iterator[Delivery]:
 def _life(company: Company, user_id: int, day: int) -> Iterator[Delivery]:
     chance = Random(f"user {user_id}")
     offset = chance.choices(OFFSETS, (4, 5, 3, 2))[0]
-    signed_up = company.start_of(day) + int(chance.triangular(5, 24, 19) * HOUR) - 1
+    signed_up = company.start_of(day) + int(chance.triangular(3, 24, 11) * HOUR) - 1
     habit = chance.choices(HABITS, [each.share for each in HABITS])[0]
     has_account = habit is NEVER or chance.random() > 0.012
     is_struggling = chance.random() < 0.03
