@@ -35,6 +35,10 @@ lint: install ## ruff, mypy, sqlfluff, dbt parse of both targets
 	KPI_BIGQUERY_PROJECT=offline dbt --quiet parse --no-partial-parse --target bigquery --target-path target/bigquery --warn-error-options '{"error": "all"}'
 	sqlfluff lint --processes 2 models tests/data
 
+.PHONY: docs
+docs: install ## The generated parts of README.md
+	python docs/generate.py
+
 .PHONY: soak
 soak: install ## The long tests
 	pytest -m soak
