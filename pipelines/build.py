@@ -42,9 +42,7 @@ def build(
     a date after today in the reporting zone, KpiError where dbt could not run at all. Failed models and tests
     are listed in the report.
     """
-    today = warehouse.today()
-    newest = report_date or (backfill[1] if backfill else today)
-    check_dates(newest, backfill, today, warehouse.reporting_timezone)
+    newest = check_dates(warehouse, report_date, backfill)
     variables: dict[str, Any] = {"report_date": newest.isoformat()}
     if backfill:
         variables |= {"backfill_from": backfill[0].isoformat(), "backfill_to": backfill[1].isoformat()}
@@ -55,12 +53,14 @@ def build(
 
 
 def check_dates(
-    newest: dt.date, backfill: tuple[dt.date, dt.date] | None, today: dt.date, reporting_timezone: str
-) -> None:
-    """Raise SettingError for report dates that cannot be built."""
+    warehouse: Warehouse, report_date: dt.date | None, backfill: tuple[dt.date, dt.date] | None = None
+) -> dt.date:
+    """Give the newest report date of a build; raise SettingError for dates that cannot be built."""
+    today = warehouse.today()
+    newest = report_date or (backfill[1] if backfill else today)
     if newest > today:
         raise SettingError(
-            f"{newest} lies after today ({today} in {reporting_timezone}).",
+            f"{newest} lies after today ({today} in {warehouse.reporting_timezone}).",
             "Ask for today or an earlier date.",
         )
     if backfill and backfill[0] > backfill[1]:
@@ -68,6 +68,7 @@ def check_dates(
             f"The backfill ends ({backfill[1]}) before it begins ({backfill[0]}).",
             "Give --from an earlier date.",
         )
+    return newest
 
 
 def run_dbt(warehouse: Warehouse, arguments: list[str], progress: Progress) -> BuildReport:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from pipelines.build import check_dates
 from pipelines.errors import KpiError, SettingError
 from pipelines.figures import fates_line, figures_table, unplanned
 from pipelines.run import RunReport, build_marts, ingest
@@ -77,6 +78,7 @@ def run_command(report_date: dt.date | None) -> None:
     """Load everything that is configured, then build."""
 
     def work(house: Warehouse, progress: Progress, report: RunReport) -> None:
+        check_dates(house, report_date)
         _ingest(house, (), progress, report)
         report.build = build_marts(house, progress, report_date=report_date)
 

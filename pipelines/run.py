@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pipelines.build import BuildReport, build
+from pipelines.build import BuildReport, build, check_dates
 from pipelines.errors import KpiError, SettingError
 from pipelines.sources import SOURCES, ensure_tables, is_configured, load_source
 from pipelines.sources.load import LoadReport, Progress
@@ -56,5 +56,6 @@ def build_marts(
     full_refresh: bool = False,
 ) -> BuildReport:
     """Build the marts from whatever was loaded; sources never loaded count as empty."""
+    check_dates(warehouse, report_date, backfill)
     ensure_tables(warehouse)
     return build(warehouse, progress, report_date=report_date, backfill=backfill, full_refresh=full_refresh)

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import dlt
 import duckdb
+from dlt.common.configuration.providers.toml import TomlProviderReadException
 from filelock import FileLock, Timeout
 
 from pipelines.errors import KpiError, SettingError
@@ -155,16 +156,28 @@ def busy(path: Path, error: Exception) -> KpiError:
 
 def setting(key: str, default: str | None = None) -> str | None:
     """Read one setting as text from dlt's configuration; blank counts as not set."""
-    value: Any = dlt.config.get(key)
+    value: Any = _read(dlt.config, key)
     text = "" if value is None else str(value).strip()
     return text or default
 
 
 def secret(key: str) -> str | None:
     """Read one secret as text from dlt's secrets; blank counts as not set."""
-    value: Any = dlt.secrets.get(key)
+    value: Any = _read(dlt.secrets, key)
     text = "" if value is None else str(value).strip()
     return text or None
+
+
+def _read(settings: Any, key: str) -> Any:
+    try:
+        return settings.get(key)
+    except TomlProviderReadException as error:
+        # The parser's own words may quote a secret: of them the place alone is shown.
+        place = re.search(r"at (line \d+ col \d+)", str(error))
+        raise SettingError(
+            f".dlt/{error.file_name} cannot be read as TOML{f' ({place[1]})' if place else ''}.",
+            'Write each setting as name = "value", below its [section].',
+        ) from None
 
 
 def warehouse() -> Warehouse:
@@ -181,7 +194,7 @@ def warehouse() -> Warehouse:
     assert zone is not None
     try:
         ZoneInfo(zone)
-    except (ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError) as error:
         raise SettingError(
             f"KPI_REPORTING_TIMEZONE is '{zone}', which is no time zone known here.",
             "Use an IANA name such as Europe/Berlin, America/New_York or UTC.",
