@@ -1,21 +1,33 @@
 """The script of the customers as objects of a Stripe account, in the state they have at the company's `now`."""
 
-from typing import Any
-
 from pipelines.demo.billing_script import MONTHLY_PRICES, Bill, BillLine, Life, lives, price
 from pipelines.demo.calendar import Company, as_datetime
-from pipelines.demo.stripe_account import Item, Line, StripeAccount
+from pipelines.demo.stripe_account import Item, Line, StripeAccount, StripeObject
 
 Prices = dict[tuple[str, str, str], str]
 """Currency, plan and interval -> id of the price."""
 
 
 def stripe_account(company: Company) -> StripeAccount:
-    """Make the whole account of the company."""
+    """Make the whole account of the company.
+
+    Objects are made in the order of their creation, so that a later look at the company finds them under
+    the same ids, and newer ones after them.
+    """
     account = StripeAccount(livemode=True, now=as_datetime(company.now))
     prices = _add_prices(account, company)
-    for life in lives(company):
-        _add_life(account, prices, life, company.now)
+    subscriptions: dict[int, StripeObject] = {}
+    everybody = lives(company)
+    acts: list[tuple[int, int, Life, Bill | None]] = [
+        (life.began, life.number, life, None) for life in everybody
+    ]
+    acts += [(bill.created, life.number, life, bill) for life in everybody for bill in life.bills]
+    # Stable: a life begins before its first bill, and its bills keep their order.
+    for _, number, life, bill in sorted(acts, key=lambda act: act[:2]):
+        if bill is None:
+            subscriptions[number] = _begin(account, prices, life, company.now)
+        else:
+            _add_bill(account, prices, life, bill, subscriptions[number], company.now)
     return account
 
 
@@ -33,7 +45,8 @@ def _add_prices(account: StripeAccount, company: Company) -> Prices:
     return prices
 
 
-def _add_life(account: StripeAccount, prices: Prices, life: Life, now: int) -> None:
+def _begin(account: StripeAccount, prices: Prices, life: Life, now: int) -> StripeObject:
+    """Add the customer and the subscription, in its present state."""
     began = as_datetime(life.began)
     customer = account.add_customer(
         created=began,
@@ -56,42 +69,39 @@ def _add_life(account: StripeAccount, prices: Prices, life: Life, now: int) -> N
     )
     stored = account.get("subscriptions", subscription)
     assert stored is not None
-    item = stored["items"][0]["id"]
-    for bill in life.bills:
-        lines = [_line(line, prices, life, subscription, item) for line in bill.lines]
-        of = subscription if bill.of_subscription else None
-        invoice = account.add_invoice(
-            customer,
-            life.currency,
-            lines,
-            created=as_datetime(bill.created),
-            subscription=of,
-            **_balance(bill),
-        )
-        _advance(account, invoice, bill, now)
-        if of:
-            account.change("subscriptions", subscription, latest_invoice=invoice)
+    return stored
 
 
-def _line(line: BillLine, prices: Prices, life: Life, subscription: str, item: str) -> Line:
+def _add_bill(
+    account: StripeAccount, prices: Prices, life: Life, bill: Bill, subscription: StripeObject, now: int
+) -> None:
+    lines = [_line(line, prices, life, subscription) for line in bill.lines]
+    invoice = account.add_invoice(
+        subscription["customer"],
+        life.currency,
+        lines,
+        created=as_datetime(bill.created),
+        subscription=subscription["id"] if bill.of_subscription else None,
+        starting_balance=bill.balance_before,
+        ending_balance=min(bill.balance_before + bill.total, 0),
+    )
+    _advance(account, invoice, bill, now)
+    if bill.of_subscription:
+        account.change("subscriptions", subscription["id"], latest_invoice=invoice)
+
+
+def _line(line: BillLine, prices: Prices, life: Life, subscription: StripeObject) -> Line:
     if line.plan is None or line.period is None:
         return Line(line.amount, description="Service fee", tax_amount=line.tax)
     return Line(
         line.amount,
         price=prices[life.currency, line.plan, life.interval],
-        subscription=subscription,
-        subscription_item=item,
+        subscription=subscription["id"],
+        subscription_item=subscription["items"][0]["id"],
         proration=line.is_proration,
         period=(as_datetime(line.period[0]), as_datetime(line.period[1])),
         tax_amount=line.tax,
     )
-
-
-def _balance(bill: Bill) -> dict[str, Any]:
-    return {
-        "starting_balance": bill.balance_before,
-        "ending_balance": min(bill.balance_before + bill.total, 0),
-    }
 
 
 def _advance(account: StripeAccount, invoice: str, bill: Bill, now: int) -> None:

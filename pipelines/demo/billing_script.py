@@ -90,12 +90,15 @@ class Life:
 def lives(company: Company) -> list[Life]:
     """Everything up to the instant at which the company is looked at, and what is sure to follow of it."""
     found: list[Life] = []
+    number = 0
     for day in range(company.last_day + 1):
         chance = Random(f"customers {day}")
         for _ in range(1 + (chance.random() < 0.45)):
+            # Counted even if this one has not come yet: the numbers are the customers' own.
+            number += 1
             began = company.start_of(day) + chance.randrange(0, 24 * 60) * MINUTE
             if began < company.now:
-                found.append(_Script(company, len(found) + 1, began).play())
+                found.append(_Script(company, number, began).play())
     return found
 
 

@@ -32,11 +32,8 @@ def test_every_kind_of_invoice_is_there() -> None:
     assert any(row["total_taxes"] for row in invoices)
 
 
-@pytest.mark.parametrize("days_later", [1, 45])
-def test_what_was_billed_and_paid_stays_so_on_later_days(days_later: int) -> None:
-    now = Company(TODAY).now
-
-    def facts(today: dt.date) -> set[tuple[object, ...]]:
+def test_what_was_billed_and_paid_stays_so_on_later_days() -> None:
+    def facts(today: dt.date, now: int) -> set[tuple[object, ...]]:
         return {
             (life.number, life.currency, bill, moment, instant)
             for life in lives(Company(today))
@@ -45,7 +42,29 @@ def test_what_was_billed_and_paid_stays_so_on_later_days(days_later: int) -> Non
             if bill.created < now and instant < now
         }
 
-    assert facts(TODAY) == facts(TODAY + dt.timedelta(days=days_later))
+    for number in range(20):
+        today = TODAY + dt.timedelta(days=number)
+        now = Company(today).now
+        assert facts(today, now) == facts(today + dt.timedelta(days=1), now)
+
+
+@pytest.mark.parametrize("day", [0, 1, 2, 3, 4, 5, 6, 7])
+def test_objects_keep_their_ids_on_the_next_day(day: int) -> None:
+    first, later = (
+        {
+            row["id"]: (
+                row["created"],
+                row.get("customer"),
+                row.get("total"),
+                row.get("lines", [{}])[0].get("id"),
+            )
+            for resource in ("customers", "subscriptions", "invoices", "prices")
+            for row in stripe_account(Company(TODAY + dt.timedelta(days=days))).listed(resource)
+        }
+        for days in (day, day + 1)
+    )
+    assert len(later) > len(first)
+    assert {object_id: later[object_id] for object_id in first} == first
 
 
 def test_the_account_says_what_the_script_says() -> None:
