@@ -134,6 +134,11 @@ class Warehouse:
             raise busy(self.duckdb_path, error) from error
 
 
+def is_full(text: str) -> bool:
+    """Tell from an error's text whether there was no room left to write."""
+    return any(sign in text for sign in ("No space left", "Disk quota exceeded", "File too large"))
+
+
 def busy(path: Path, error: Exception) -> KpiError:
     """Say why a warehouse file cannot be opened, and what to do."""
     text = str(error)
@@ -144,7 +149,7 @@ def busy(path: Path, error: Exception) -> KpiError:
             f"{path} is open in another process{process}.",
             "Close it there (a DuckDB file takes one writer and no reader beside it), then start again.",
         )
-    if "No space left" in text:
+    if is_full(text):
         return KpiError(
             f"The disk of {path} is full.", "Make room, then start again: nothing loaded before is lost."
         )

@@ -6,11 +6,11 @@ from typing import Any
 
 import dlt
 from dlt.common.pipeline import LoadInfo
-from dlt.destinations.exceptions import DatabaseUndefinedRelation
+from dlt.destinations.exceptions import DatabaseUndefinedRelation, DestinationConnectionError
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from pipelines.errors import KpiError, causes, readable
-from pipelines.warehouse import Warehouse, busy
+from pipelines.warehouse import Warehouse, busy, is_full
 
 Progress = Callable[[str], None]
 """Called with one line of text whenever there is something to show."""
@@ -64,14 +64,19 @@ def _checked(info: LoadInfo | None) -> LoadInfo | None:
 
 
 def explained(warehouse: Warehouse, pipeline: dlt.Pipeline, error: Exception) -> KpiError:
-    """Turn a failure inside dlt into one message with a remedy, without data or secrets in it."""
+    """Turn a failure inside dlt into one message with a remedy, without data or secrets in it.
+
+    Raises KeyboardInterrupt where somebody stopped it: dlt wraps that as a failure too.
+    """
     known = readable(error)
     if known is not None:
         return known
     chain = list(causes(error))
+    if any(isinstance(cause, KeyboardInterrupt) for cause in chain):
+        raise KeyboardInterrupt from None
     text = " ".join(str(cause) for cause in chain)
     source = pipeline.pipeline_name.removeprefix("kpi_")
-    if "No space left" in text or "No space left on device" in text:
+    if is_full(text):
         return KpiError(
             f"The disk is full while loading {source}.",
             "Make room and start again: nothing loaded before is lost.",
@@ -101,3 +106,7 @@ def query(warehouse: Warehouse, sql: str, *parameters: Any) -> list[dict[str, An
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     except DatabaseUndefinedRelation:
         return []
+    except DestinationConnectionError as error:
+        if warehouse.target != "duckdb":
+            raise
+        raise busy(warehouse.duckdb_path, error) from error
