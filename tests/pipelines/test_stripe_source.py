@@ -19,7 +19,8 @@ from stripe_support import (
 from pipelines.demo.stripe_account import Item, Line, StripeAccount
 from pipelines.demo.stripe_server import StripeServer
 from pipelines.errors import KpiError, SettingError
-from pipelines.sources.stripe import connect, ensure_tables, load
+from pipelines.sources.stripe import Tally, connect, ensure_tables, load, stripe_source
+from pipelines.sources.stripe.resources import Mode
 
 
 @pytest.fixture
@@ -287,6 +288,20 @@ def test_test_mode_and_live_mode_are_never_mixed(tmp_path: Path, stored: bool) -
         with pytest.raises(KpiError, match="the two never mix"):
             Synced(second, warehouse).sync()
         assert synced.everything() == before
+
+
+def test_rows_that_a_killed_run_left_behind_fix_the_mode_too(tmp_path: Path) -> None:
+    warehouse = embedded_warehouse(tmp_path)
+    with StripeServer(StripeAccount(livemode=True)) as live, StripeServer() as test:
+        company(live.account)
+        company(test.account)
+        first, second = Synced(live, warehouse), Synced(test, warehouse)
+        ensure_tables(warehouse)
+        read = stripe_source(first.api(), Mode(), Tally(first.shown.append))
+        warehouse.pipeline("stripe").extract(read)
+        with pytest.raises(KpiError, match="the two never mix"):
+            second.sync()
+        assert {row["livemode"] for row in second.rows("invoices")} == {True}
 
 
 def test_a_missing_key_is_a_setting_error_that_names_it(

@@ -16,7 +16,7 @@ import dlt
 from dlt.extract import DltResource
 
 from pipelines.errors import SettingError
-from pipelines.sources.load import LoadReport, Progress, query, run_pipeline
+from pipelines.sources.load import LoadReport, Progress, finish_pending, query, run_pipeline
 from pipelines.sources.stripe.client import API_BASE, API_VERSION, Forbidden, StripeApi
 from pipelines.sources.stripe.resources import READERS, Mode, Reader
 from pipelines.sources.stripe.tables import QUARANTINE, RESOURCES, TABLES, Table
@@ -157,6 +157,8 @@ def load(warehouse: Warehouse, progress: Progress, api: StripeApi | None = None)
     """
     api = api or connect()
     pipeline = warehouse.pipeline("stripe")
+    # What a killed run left behind is stored first: it fixes the mode too.
+    finish_pending(warehouse, pipeline)
     tally = Tally(progress)
     run_pipeline(warehouse, pipeline, stripe_source(api, Mode(_stored_mode(warehouse)), tally))
     report = LoadReport("stripe", rows=tally.rows, notes=tally.notes())
