@@ -1,0 +1,280 @@
+"""`kpi demo` from end to end: run as a person runs it, in a folder of its own."""
+
+import datetime as dt
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from pipelines.demo import oddities, run, settings, users
+from pipelines.demo.billing_script import lives
+from pipelines.demo.calendar import Company, as_datetime
+from pipelines.demo.camera import UNKNOWN_CODE
+from pipelines.errors import KpiError
+from pipelines.warehouse import Warehouse, environment, secret, setting
+
+# The company is loaded and built once, by one process.
+pytestmark = pytest.mark.xdist_group("demo_run")
+
+MINOR_UNITS = {"eur": Decimal("0.01"), "usd": Decimal("0.01"), "jpy": Decimal(1)}
+Day = tuple[dt.date, str]
+
+
+@dataclass
+class Demo:
+    """A demo that was run beside settings and a warehouse of the user's."""
+
+    folder: Path
+    users_own: dict[Path, bytes]
+    settings: dict[str, str]
+    output: str = ""
+
+    def run(self) -> None:
+        command = Path(sys.executable).parent / "kpi"
+        done = subprocess.run(
+            [command, "demo", "--dir", str(self.folder)],
+            env=dict(os.environ) | self.settings,  # noqa: TID251 - a person's environment
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        self.output = done.stdout + done.stderr
+
+    @contextmanager
+    def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with Warehouse("duckdb", self.folder / "warehouse.duckdb", "", "UTC").reader() as connection:
+            yield connection
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with self.reader() as connection:
+            return connection.execute(query).fetchall()
+
+    @property
+    def company(self) -> Company:
+        """The company of the day on which the demo ran."""
+        return Company(self.rows("select max(report_date) from kpi_internal.daily_engagement")[0][0])
+
+    def figures(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Every row of every mart, without the instant of the build."""
+        marts = self.rows(
+            "select table_name from information_schema.tables where table_schema = 'kpi_internal' order by 1"
+        )
+        return {
+            mart: sorted(self.rows(f"select * exclude (created_at) from kpi_internal.{mart}"), key=repr)
+            for (mart,) in marts
+        }
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    folder = tmp_path_factory.mktemp("demo")
+    own = folder / "own"
+    (own / "events").mkdir(parents=True)
+    files = {
+        own / "own.duckdb": b"",
+        own / "events" / "events.jsonl": b'{"event_id": 1, "event_key": "test_completed"}\n',
+        own / "scraped.toml": b"[[target]]\n",
+    }
+    duckdb.connect(str(own / "own.duckdb")).close()
+    for path, content in files.items():
+        if content:
+            path.write_bytes(content)
+    demo = Demo(
+        folder=folder / "made" / "up",
+        users_own={path: path.read_bytes() for path in files},
+        settings={
+            "KPI_DUCKDB_PATH": str(own / "own.duckdb"),
+            "KPI_REPORTING_TIMEZONE": "Pacific/Auckland",
+            "KPI_SCHEMA_PREFIX": "own_",
+            "KPI_USER_KEY": "user's own key " * 3,
+            "KPI_RECORD_KEY": "user's own other key " * 3,
+            "SOURCES__EVENTS__PATH": str(own / "events"),
+            "SOURCES__EVENTS__PRESET": "directus",
+            "SOURCES__STRIPE__API_KEY": "sk_live_users_own",
+            "SOURCES__STRIPE__BASE_URL": "http://127.0.0.1:9",
+            "SOURCES__SCRAPED__TARGETS": str(own / "scraped.toml"),
+            "HTTP_PROXY": "http://127.0.0.1:9",
+            "http_proxy": "http://127.0.0.1:9",
+        },
+    )
+    demo.run()
+    return demo
+
+
+def test_it_shows_its_steps_and_todays_figures(demo: Demo) -> None:
+    for part in (
+        "120 days of events",
+        "Loading events",
+        "Loading stripe",
+        "Loading scraped",
+        "Key figures of",
+    ):
+        assert part in demo.output
+    assert "FAILED" not in demo.output
+
+
+def test_every_line_meets_the_fate_that_was_planned_for_it(demo: Demo) -> None:
+    company = demo.company
+    planned = Counter(line.fate for source in (users, oddities) for line in source.deliveries(company))
+    found = dict(demo.rows("select fate, sum(lines)::bigint from kpi_internal.event_fates group by fate"))
+    assert found == dict(planned)
+
+
+def test_the_figures_are_those_of_a_company_that_could_be(demo: Demo) -> None:
+    [(active, tests, users_to_date, share)] = demo.rows(
+        "select active_users, all_tests, total_users_to_date, active_percentage"
+        " from kpi_internal.daily_engagement where period_label like 'Yesterday%'"
+    )
+    assert 200 <= active <= 600
+    assert 1.2 < tests / active < 2.5
+    assert users_to_date > 1_800
+    assert 2 < share < 40
+    [(first, second, third, success, gini)] = demo.rows(
+        "select first_try_success_rate, second_try_success_rate, third_plus_try_success_rate,"
+        " adjusted_success_rate, error_gini_coefficient"
+        " from kpi_internal.weekly_advanced_metrics where period_label like 'Last week%'"
+    )
+    assert first > second > third > 0
+    assert 75 < success < 97
+    assert 0.3 < gini < 0.95
+    [(conversion,)] = demo.rows(
+        "select conversion_rate from kpi_internal.monthly_funnel where period_label like 'Last month%'"
+    )
+    assert 70 < conversion < 90
+
+
+def test_the_error_that_nobody_planned_for_is_told_by_name(demo: Demo) -> None:
+    found = {code for (code,) in demo.rows("select distinct error_code from kpi_internal.errors_by_type")}
+    planned = {
+        "no_period_history",
+        "camera_too_far",
+        "camera_too_close",
+        "analysis_error",
+        "test_lines_not_found",
+        "test_not_found",
+    }
+    assert found == planned | {UNKNOWN_CODE}
+
+
+def test_invoices_of_every_day_and_currency_are_those_of_the_script(demo: Demo) -> None:
+    company = demo.company
+    finalized: Counter[Day] = Counter()
+    left: Counter[Day] = Counter()
+    paid: Counter[Day] = Counter()
+    invoiced_amounts: Counter[Day] = Counter()
+    paid_amounts: Counter[Day] = Counter()
+    for life in lives(company):
+        for bill in life.bills:
+            if bill.finalized >= company.now:
+                continue
+            day = as_datetime(bill.finalized).date(), life.currency
+            finalized[day] += 1
+            invoiced_amounts[day] += bill.total
+            if bill.settled >= company.now:
+                continue
+            day = as_datetime(bill.settled).date(), life.currency
+            if bill.outcome == "paid":
+                paid[day] += 1
+                paid_amounts[day] += bill.due
+            else:
+                left[day] += 1
+                invoiced_amounts[day] -= bill.due
+    stored = demo.rows(
+        "select invoice_date, currency, invoices_finalized, invoices_left, invoices_paid,"
+        " invoiced_amount, paid_amount from kpi_internal.daily_invoices"
+    )
+    expected = [
+        (
+            date,
+            currency,
+            finalized[date, currency],
+            left[date, currency],
+            paid[date, currency],
+            invoiced_amounts[date, currency] * MINOR_UNITS[currency],
+            paid_amounts[date, currency] * MINOR_UNITS[currency],
+        )
+        for date, currency, *_ in stored
+    ]
+    assert stored == expected
+    assert sum(row[2] for row in stored) == finalized.total()
+    assert sum(row[3] for row in stored) == left.total() > 0
+    assert sum(row[4] for row in stored) == paid.total()
+
+
+def test_public_figures_are_read_from_its_web_site(demo: Demo) -> None:
+    observed = demo.rows("select metric_key, state, value::bigint from raw_scraped.observations order by 1")
+    assert observed == [
+        ("github_stars", "ok", 412),
+        ("newsletter_subscribers", "ok", 1_250),
+        ("podcast_episodes", "ok", 24),
+    ]
+
+
+def test_no_made_up_mail_address_name_or_raw_id_is_stored(demo: Demo) -> None:
+    with demo.reader() as connection:
+        columns = connection.execute(
+            "select table_schema, table_name, column_name from information_schema.columns"
+            " where data_type = 'VARCHAR' and table_schema like 'raw_%' and table_name not like '_dlt%'"
+        ).fetchall()
+        for schema, table, column in columns:
+            found = connection.execute(
+                f'select count(*) from {schema}.{table} where "{column}" similar to ?',
+                [r".*(@example\.com|Customer \d+).*"],
+            ).fetchall()
+            assert found == [(0,)], (schema, table, column)
+
+
+def test_a_second_run_gives_the_same_figures_and_loads_no_event_again(demo: Demo) -> None:
+    before = demo.figures()
+    day = demo.company.today
+    demo.run()
+    if demo.company.today != day:
+        pytest.skip("midnight has passed between the two runs")
+    assert demo.figures() == before
+
+
+def test_the_users_own_data_and_settings_are_left_alone(demo: Demo) -> None:
+    assert {path: path.read_bytes() for path in demo.users_own} == demo.users_own
+    assert {path.name for path in demo.folder.iterdir() if not path.name.startswith(".")} == {
+        "demo-files",
+        "warehouse.duckdb",
+        "warehouse.keys.toml",
+    }
+
+
+def test_settings_of_the_user_are_not_seen_by_the_demo() -> None:
+    with environment(SOURCES__STRIPE__API_KEY="own", KPI_USER_KEY="own"):
+        with settings.only({"stripe": {"base_url": "http://127.0.0.1:9"}}):
+            assert setting("sources.stripe.base_url") == "http://127.0.0.1:9"
+            assert secret("sources.stripe.api_key") is None
+            assert secret("kpi_user_key") is None
+            assert setting("runtime.log_level") is not None
+        assert secret("sources.stripe.api_key") == "own"
+
+
+def test_a_warehouse_that_is_not_a_demos_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    path.write_bytes(b"somebody's")
+    house = Warehouse("duckdb", path, "", "UTC")
+    with pytest.raises(KpiError, match="not made by the demo"):
+        run.load_company(house, tmp_path, lambda line: None, dt.date(2026, 11, 21))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["warehouse.duckdb"]
+    assert path.read_bytes() == b"somebody's"
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    house = Warehouse("duckdb", tmp_path / "taken" / "warehouse.duckdb", "", "UTC")
+    with pytest.raises(KpiError, match="cannot be written") as caught:
+        run.load_company(house, tmp_path / "taken", lambda line: None, dt.date(2026, 11, 21))
+    assert "--dir" in caught.value.remedy
