@@ -11,7 +11,7 @@ from rich.console import Console
 
 from pipelines.build import check_dates
 from pipelines.errors import KpiError, SettingError
-from pipelines.figures import fates_line, figures_table, unplanned
+from pipelines.figures import fates_line, figures_table, scraped_lines, unplanned
 from pipelines.run import RunReport, build_marts, ingest
 from pipelines.sources import SOURCES
 from pipelines.sources.load import Progress
@@ -45,7 +45,9 @@ def cli() -> None:
 
 @cli.command("ingest")
 @click.argument("sources", nargs=-1, type=click.Choice(SOURCES))
-def ingest_command(sources: tuple[str, ...]) -> None:
+@click.option("--reparse", is_flag=True, help="scraped: read the kept pages again, with today's targets.")
+@click.option("--force", is_flag=True, help="scraped: fetch figures that are not due yet too.")
+def ingest_command(sources: tuple[str, ...], reparse: bool, force: bool) -> None:
     """Load raw rows from SOURCES, or from every source that is configured.
 
     \b
@@ -53,7 +55,10 @@ def ingest_command(sources: tuple[str, ...]) -> None:
     stripe   SOURCES__STRIPE__API_KEY: a key that may read invoices
     scraped  SOURCES__SCRAPED__TARGETS: a TOML file of pages and what to read there
     """
-    _run(lambda house, progress, report: _ingest(house, sources, progress, report))
+    options = {name: True for name, given in (("reparse", reparse), ("force", force)) if given}
+    if options and sources != ("scraped",):
+        raise click.UsageError("--reparse and --force go with: kpi ingest scraped")
+    _run(lambda house, progress, report: _ingest(house, sources, progress, report, options))
 
 
 @cli.command("build")
@@ -124,8 +129,14 @@ def demo_command(folder: Path) -> None:
     )
 
 
-def _ingest(house: Warehouse, names: tuple[str, ...], progress: Progress, report: RunReport) -> None:
-    done = ingest(house, names, progress)
+def _ingest(
+    house: Warehouse,
+    names: tuple[str, ...],
+    progress: Progress,
+    report: RunReport,
+    options: dict[str, bool] | None = None,
+) -> None:
+    done = ingest(house, names, progress, **(options or {}))
     report.loads, report.errors = done.loads, done.errors
 
 
@@ -175,6 +186,8 @@ def _show(house: Warehouse, report: RunReport) -> None:
         click.echo(f"  {hint}")
     click.echo()
     Console(width=max(Console().width, 120)).print(figures_table(house))
+    for line in scraped_lines(house):
+        click.echo(line)
     click.echo(f"Warehouse: {house.duckdb_path if house.target == 'duckdb' else house.target}")
 
 

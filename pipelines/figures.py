@@ -1,5 +1,7 @@
 """Today's figures as a table for the terminal, from the marts as they stand."""
 
+import datetime as dt
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -37,7 +39,30 @@ def figures_table(warehouse: Warehouse) -> Table:
         table.add_column(label.replace(" (", "\n("), justify="right", no_wrap=True)
     for name, subject, column, form in _FIGURES:
         table.add_row(name, *(_cell(reports[grain, subject], age, column, form) for grain, age in _PERIODS))
+    periods = [
+        (rows[age]["period_start_date"], rows[age]["period_end_date"])
+        for grain, age in _PERIODS
+        if age < len(rows := reports[grain, "engagement"])
+    ]
+    for name, cells in _paid(warehouse, periods):
+        table.add_row(name, *cells)
     return table
+
+
+def scraped_lines(warehouse: Warehouse) -> list[str]:
+    """Say each scraped figure's newest value, or why there is none."""
+    rows = _rows(
+        warehouse,
+        "select metric_key, figure_date, state, value, reason from {schema}.scraped_figures as figures"
+        " where figure_date = (select max(figure_date) from {schema}.scraped_figures as newer"
+        " where newer.metric_key = figures.metric_key) order by metric_key",
+    )
+    return [
+        f"{row['metric_key']}: {row['value'].normalize():,f} ({row['figure_date']})"
+        if row["value"] is not None
+        else f"{row['metric_key']}: {row['state']}, {row['reason']} ({row['figure_date']})"
+        for row in rows
+    ]
 
 
 def fates_line(warehouse: Warehouse) -> str:
@@ -63,6 +88,20 @@ def unplanned(warehouse: Warehouse) -> list[str]:
         f"The error code '{row['error_code']}' (since {row['first_seen']}) has no column: add it to error_types.csv."
         for row in rows
     ]
+
+
+def _paid(warehouse: Warehouse, periods: list[tuple[dt.date, dt.date]]) -> Iterator[tuple[str, list[str]]]:
+    """Sum what was paid in each period, currency by currency; currencies are never added."""
+    rows = _rows(
+        warehouse, "select invoice_date, currency, paid_amount from {schema}.daily_invoices order by currency"
+    )
+    for currency in sorted({row["currency"] for row in rows}):
+        paid = [(row["invoice_date"], row["paid_amount"]) for row in rows if row["currency"] == currency]
+        sums = [
+            [amount for day, amount in paid if first <= day <= last and amount is not None]
+            for first, last in periods
+        ]
+        yield f"Paid, {currency.upper()}", [f"{sum(amounts):,.2f}" if amounts else "-" for amounts in sums]
 
 
 def _report_date(reports: dict[tuple[str, str], list[dict[str, Any]]]) -> str:

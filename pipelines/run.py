@@ -26,9 +26,10 @@ class RunReport:
         return not (self.errors or failed_loads or (self.build and self.build.failures))
 
 
-def ingest(warehouse: Warehouse, names: Sequence[str], progress: Progress) -> RunReport:
+def ingest(warehouse: Warehouse, names: Sequence[str], progress: Progress, **options: bool) -> RunReport:
     """Load the sources named, or all that are configured; one that fails does not stop the others.
 
+    `options` go to the sources' own `load`.
     Raises SettingError where there is nothing to load.
     """
     chosen = list(names) or [name for name in SOURCES if is_configured(name)]
@@ -41,7 +42,7 @@ def ingest(warehouse: Warehouse, names: Sequence[str], progress: Progress) -> Ru
     report = RunReport()
     for name in chosen:
         try:
-            report.loads.append(load_source(name, warehouse, progress))
+            report.loads.append(load_source(name, warehouse, progress, **options))
         except KpiError as error:
             report.errors.append(error)
     return report

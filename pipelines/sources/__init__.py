@@ -24,9 +24,9 @@ def is_configured(name: str) -> bool:
     return bool(source_module(name).is_configured())
 
 
-def load_source(name: str, warehouse: "Warehouse", progress: "Progress") -> "LoadReport":
+def load_source(name: str, warehouse: "Warehouse", progress: "Progress", **options: bool) -> "LoadReport":
     """Load one source; raises KpiError where it cannot be loaded."""
-    return cast("LoadReport", source_module(name).load(warehouse, progress))
+    return cast("LoadReport", source_module(name).load(warehouse, progress, **options))
 
 
 def ensure_tables(warehouse: "Warehouse") -> None:
