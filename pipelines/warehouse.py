@@ -35,6 +35,8 @@ class Warehouse:
     duckdb_path: Path
     schema_prefix: str
     reporting_timezone: str
+    seeds_path: Path | None = None
+    """The user's own folder of seeds; None for the project's."""
 
     @property
     def state_folder(self) -> Path:
@@ -72,11 +74,10 @@ class Warehouse:
 
     def dbt_environment(self) -> dict[str, str]:
         """The process environment for dbt, so that it builds what dlt loaded."""
-        environment = {
-            name: value
-            for name, value in os.environ.items()
-            if name not in {"KPI_USER_KEY", "KPI_RECORD_KEY"}
-        }
+        hidden = re.compile(r"SOURCES__.*|KPI_(USER|RECORD)_KEY|KPI_SEEDS_PATH", re.IGNORECASE)
+        environment = {name: value for name, value in os.environ.items() if not hidden.fullmatch(name)}
+        if self.seeds_path:
+            environment["KPI_SEEDS_PATH"] = str(self.seeds_path)
         return environment | {
             "KPI_TARGET": self.target,
             "KPI_DUCKDB_PATH": str(self.duckdb_path),
@@ -215,12 +216,29 @@ def warehouse() -> Warehouse:
         duckdb_path=(path if path.is_absolute() else PROJECT_ROOT / path),
         schema_prefix=prefix,
         reporting_timezone=zone,
+        seeds_path=_seeds_path(),
     )
+
+
+def _seeds_path() -> Path | None:
+    text = setting("kpi_seeds_path")
+    if text is None:
+        return None
+    folder = PROJECT_ROOT / text
+    missing = sorted(
+        seed.name for seed in (PROJECT_ROOT / "seeds").glob("*.csv") if not (folder / seed.name).is_file()
+    )
+    if missing:
+        raise SettingError(
+            f"KPI_SEEDS_PATH is '{text}', where there is no {', '.join(missing)}.",
+            "Copy the project's seeds folder, change what is yours in the copy, and name the copy.",
+        )
+    return folder
 
 
 @contextmanager
 def environment(**values: str) -> Iterator[None]:
-    """Set environment variables for a while (the demo's own settings), then put the old ones back."""
+    """Set environment variables for a while , then put the old ones back."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
