@@ -3,7 +3,7 @@
 import datetime as dt
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
@@ -13,7 +13,7 @@ from pipelines.build import check_dates
 from pipelines.errors import KpiError, SettingError
 from pipelines.figures import fates_line, figures_table, scraped_lines, unplanned
 from pipelines.run import RunReport, build_marts, ingest
-from pipelines.sources import SOURCES
+from pipelines.sources import SOURCES, source_module
 from pipelines.sources.load import Progress
 from pipelines.warehouse import PROJECT_ROOT, Warehouse, warehouse
 
@@ -59,6 +59,23 @@ def ingest_command(sources: tuple[str, ...], reparse: bool, force: bool) -> None
     if options and sources != ("scraped",):
         raise click.UsageError("--reparse and --force go with: kpi ingest scraped")
     _run(lambda house, progress, report: _ingest(house, sources, progress, report, options))
+
+
+def source_command(name: str) -> click.Command:
+    """Make the command of one source alone, for `python -m pipelines.sources.<name>`."""
+
+    def run(**options: bool) -> None:
+        given = {option: value for option, value in options.items() if value}
+        _run(lambda house, progress, report: _ingest(house, (name,), progress, report, given))
+
+    options = [parameter for parameter in ingest_command.params if isinstance(parameter, click.Option)]
+    return click.Command(
+        name,
+        callback=run,
+        params=list(options) if name == "scraped" else [],
+        help=f"{source_module(name).__doc__}\nThe same as: kpi ingest {name}",
+        epilog=_SETTINGS,
+    )
 
 
 @cli.command("build")
@@ -134,7 +151,7 @@ def _ingest(
     names: tuple[str, ...],
     progress: Progress,
     report: RunReport,
-    options: dict[str, bool] | None = None,
+    options: Mapping[str, bool] | None = None,
 ) -> None:
     done = ingest(house, names, progress, **(options or {}))
     report.loads, report.errors = done.loads, done.errors

@@ -187,7 +187,7 @@ def test_the_command_says_what_failed_and_ends_with_one(site: Scraping) -> None:
     process = command(site)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "scraped.observations: 1 rows" in output
+    assert "scraped: 1 observations" in output
     assert "no_match" in errors
 
 
