@@ -132,7 +132,9 @@ class House:
             )
         ]
         return {
-            name: self.rows(f"select columns(c -> c != 'created_at') from kpi_internal.{name} order by all")
+            name: self.rows(
+                f"select columns(lambda c: c != 'created_at') from kpi_internal.{name} order by all"
+            )
             for name in names
         }
 

@@ -1,0 +1,68 @@
+"""dbt's own account of the project: one manifest a target, parsed without a warehouse and without a network.
+
+duckdb    as everybody gets it
+bigquery  with KPI_SCHEMA_PREFIX=trial_
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_support import clean_environment
+
+from pipelines.warehouse import PROJECT_ROOT
+
+PREFIX = "trial_"
+_TARGETS = {
+    "duckdb": {"KPI_SCHEMA_PREFIX": ""},
+    "bigquery": {"KPI_SCHEMA_PREFIX": PREFIX, "KPI_BIGQUERY_PROJECT": "offline"},
+}
+
+
+@pytest.fixture(scope="session")
+def manifests(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """Parse the project for each target, both at once; a deprecation is an error."""
+    folder = tmp_path_factory.mktemp("manifests")
+    processes = {target: _parse(target, variables, folder) for target, variables in _TARGETS.items()}
+    manifests = {}
+    for target, process in processes.items():
+        output, _ = process.communicate()
+        assert process.returncode == 0, f"dbt parse --target {target}:\n{output}"
+        manifests[target] = json.loads((folder / target / "manifest.json").read_text(encoding="utf-8"))
+    return manifests
+
+
+@pytest.fixture(scope="session")
+def manifest(manifests: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The manifest of the default target."""
+    return manifests["duckdb"]
+
+
+@pytest.fixture(scope="session")
+def models(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The models of the default target by name."""
+    return {node["name"]: node for node in manifest["nodes"].values() if node["resource_type"] == "model"}
+
+
+@pytest.fixture(scope="session")
+def seeds(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The seeds of the default target by name."""
+    return {node["name"]: node for node in manifest["nodes"].values() if node["resource_type"] == "seed"}
+
+
+def _parse(target: str, variables: dict[str, str], folder: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "dbt.cli.main", "--quiet", "parse", "--no-partial-parse"),
+            *("--target", target, "--target-path", str(folder / target), "--log-path", str(folder / target)),
+            *("--warn-error-options", '{"error": "all"}'),
+        ],
+        cwd=PROJECT_ROOT,
+        env=clean_environment(folder) | variables | {"DBT_PROFILES_DIR": str(PROJECT_ROOT / "profiles")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
