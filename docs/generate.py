@@ -1,7 +1,7 @@
 """Writes the generated blocks of README.md: the marts with every column, and the help of the commands.
 
-    python docs/generate.py            writes them
-    python docs/generate.py --check    ends with 1 if they are not up to date
+python docs/generate.py            writes them
+python docs/generate.py --check    ends with 1 if they are not up to date
 """
 
 import argparse
@@ -41,7 +41,9 @@ def _mart(path: Path, model: dict[str, Any]) -> str:
         for column in model["columns"]
     )
     title = ", ".join(f"`{name}`" for name in names)
-    return f"**{title}**: {_prose(model['description'])}\n\n| column | type | meaning |\n|---|---|---|\n{rows}"
+    return (
+        f"**{title}**: {_prose(model['description'])}\n\n| column | type | meaning |\n|---|---|---|\n{rows}"
+    )
 
 
 def _type(data_type: str) -> str:
@@ -59,7 +61,9 @@ def commands_help() -> str:
     root = click.Context(cli, info_name="kpi", max_content_width=100, terminal_width=100)
     texts = [f"$ kpi --help\n{cli.get_help(root)}"]
     for name, command in cli.commands.items():
-        context = click.Context(command, info_name=name, parent=root, max_content_width=100, terminal_width=100)
+        context = click.Context(
+            command, info_name=name, parent=root, max_content_width=100, terminal_width=100
+        )
         texts.append(f"$ kpi {name} --help\n{command.get_help(context)}")
     return "```text\n" + "\n\n".join(texts) + "\n```"
 
@@ -76,8 +80,12 @@ def generated(text: str) -> str:
 
 def main() -> None:
     """Write the blocks, or check them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="write nothing; end with 1 if a block is out of date")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; end with 1 if a block is out of date"
+    )
     arguments = parser.parse_args()
     old = README.read_text(encoding="utf-8")
     new = generated(old)
