@@ -5,8 +5,8 @@ or segment), and changes to the preset in .dlt/config.toml under [sources.events
 """
 
 import datetime as dt
+import json
 import shutil
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -18,7 +18,7 @@ from pipelines.errors import SettingError
 from pipelines.privacy.identity import check_fingerprints, load_keys
 from pipelines.sources.events import tables
 from pipelines.sources.events.files import EventFile, find_files
-from pipelines.sources.events.mapping import Mapping, read_mapping
+from pipelines.sources.events.mapping import REMEDY, Mapping, read_mapping
 from pipelines.sources.events.reading import FileCount, Reading
 from pipelines.sources.load import LoadReport, Progress, finish_pending, query, run_pipeline
 from pipelines.warehouse import Warehouse, setting
@@ -68,7 +68,7 @@ def no_events() -> Iterable[DltResource]:
     """The raw tables without a row."""
     for name, schema in tables.ALL.items():
         yield dlt.resource(  # type: ignore[call-overload]
-            [dlt.mark.materialize_table_schema()],
+            [schema.empty_table()],
             name=name,
             columns=tables.dlt_columns(schema),
             schema_contract=tables.FROZEN,
@@ -98,9 +98,8 @@ def load(warehouse: Warehouse, progress: Progress) -> LoadReport:
     keys = load_keys(warehouse)
     pipeline = warehouse.pipeline("events")
     finish_pending(warehouse, pipeline)
-    stored = query(
-        warehouse, f"select user_key, record_key from {warehouse.dataset('events')}.key_fingerprints"
-    )
+    schema = warehouse.dataset("events")
+    stored = query(warehouse, f"select user_key, record_key from {schema}.key_fingerprints")  # noqa: S608 - our name
     for fingerprints in stored:
         check_fingerprints(keys, fingerprints)
     new = _new_files(warehouse, files)
@@ -127,11 +126,14 @@ def _load_id() -> str:
 
 
 def _mapping() -> Mapping:
-    changes = dlt.config.get("sources.events.mapping") or {}
+    changes: Any = dlt.config.get("sources.events.mapping") or {}
+    if isinstance(changes, str):
+        try:
+            changes = json.loads(changes)
+        except ValueError:
+            changes = None
     if not isinstance(changes, dict):
-        raise SettingError(
-            "[sources.events.mapping] is not a table.", "Write one line for each field below it."
-        )
+        raise SettingError("The event mapping cannot be read.", REMEDY)
     return read_mapping(setting("sources.events.preset", "native") or "native", changes)
 
 
@@ -181,4 +183,8 @@ def _notes(name: str, count: FileCount) -> Iterator[str]:
         about = f" ({field})" if field else ""
         yield f"events: {name}: {lines:,} {reason}{about} left out into quarantine, first lines: {examples}."
     if count.unknown_lines:
-        yield f"events: {name}: {count.unknown_lines:,} lines carried unknown fields, which were dropped."
+        names = ", ".join(f"{shown} ({count.unknown_names[shown]:,})" for shown in count.shown_names())
+        yield (
+            f"events: {name}: {count.unknown_lines:,} lines carried unknown fields, which were dropped"
+            f"{': ' + names if names else ''}."
+        )

@@ -34,6 +34,11 @@ class Block:
         line = bytes(self.data[self.offsets[row] : self.offsets[row + 1]])
         return line.removesuffix(b"\n").removesuffix(b"\r")
 
+    def copy(self) -> "Block":
+        """Copy the block into memory of its own."""
+        start, end = int(self.offsets[0]), int(self.offsets[-1])
+        return Block(self.data[start:end], self.offsets - np.int32(start), self.first_line_number)
+
     def lines(self) -> pa.StringArray:
         """Show all lines to Arrow without a copy. Nobody has checked yet that they are text."""
         return pa.StringArray.from_buffers(len(self), pa.py_buffer(self.offsets), pa.py_buffer(self.data))

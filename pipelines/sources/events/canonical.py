@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from pipelines.privacy.identity import canonical_text
-from pipelines.sources.events.instants import instant
+from pipelines.sources.events.instants import MICROSECONDS_A_DAY, days_since_1970, instant
 from pipelines.sources.events.mapping import Mapping, Path
 
 DEEPEST_NESTING = 100
@@ -23,9 +23,8 @@ PRINTABLE_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 CONTROL_OR_AT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029@]")
 TRUE_TEXTS = frozenset({"true", "1", "yes"})
 FALSE_TEXTS = frozenset({"false", "0", "no"})
-EARLIEST = instant("2000-01-01T00:00:00Z")
-LATEST = instant("2100-01-01T00:00:00Z")
-MICROSECONDS_A_DAY = 86_400_000_000
+EARLIEST = days_since_1970(2000, 1, 1) * MICROSECONDS_A_DAY
+LATEST = days_since_1970(2100, 1, 1) * MICROSECONDS_A_DAY
 
 STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -96,7 +95,7 @@ def read_event(content: dict[str, Any], mapping: Mapping, *, metadata_may_be_lon
         raise Refused("incomplete", "occurred_at")
     event = Event(
         event_id,
-        printable_key(event_key),
+        printable_key(event_key) or UNPRINTABLE,
         printable_key(_text(content, mapping, "service_key")),
         _text(content, mapping, "user_id"),
         _text(content, mapping, "session_id"),
@@ -149,7 +148,7 @@ def flag(value: object) -> bool | None:
 
 def unknown_names(content: dict[str, Any], mapping: Mapping) -> list[str]:
     """List the names outside the mapping, those inside an object with its path before them."""
-    found = []
+    found: list[str] = []
     for container, known in mapping.known.items():
         inside = _walk(content, container)
         if isinstance(inside, dict):

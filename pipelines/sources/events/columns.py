@@ -4,6 +4,7 @@ DuckDB reads the JSON. It is more lenient than RFC 8259 and keeps only one of se
 ordinary only if it is plain in every respect that `canonical` could judge otherwise; any doubt sends it there.
 """
 
+import itertools
 import json
 import re
 from collections import Counter
@@ -22,8 +23,9 @@ from pipelines.privacy.identity import Keys, canonical_text
 from pipelines.sources.events import canonical, vectors
 from pipelines.sources.events.blocks import Block
 from pipelines.sources.events.canonical import Refused
+from pipelines.sources.events.instants import MICROSECONDS_A_DAY
 from pipelines.sources.events.mapping import Mapping, Path
-from pipelines.sources.events.rows import Pseudonyms, event_table, user_columns
+from pipelines.sources.events.rows import REMEMBERED_USERS, Pseudonyms, event_table, user_columns
 from pipelines.sources.events.tables import INSTANT, READ_EVENTS
 from pipelines.sources.events.vectors import Flags, Numbers, Tokens
 
@@ -31,12 +33,13 @@ Rows = npt.NDArray[np.int32]
 
 LONGEST_ORDINARY_LINE = canonical.LONGEST_METADATA // 2
 MOST_CONTAINERS = 16
-LINES_TO_LEARN_FROM = 64
-BATCHES = 8
-"""Parts of a block, for as many threads."""
+LINES_TO_LEARN_FROM = 16
 
 NOT_ORDINARY = r"(?i)nan|inf|,\s*[\]}]|(?:\[[^\[]*){50}"
 """What DuckDB takes for JSON and RFC 8259 does not, and nesting that may be too deep."""
+
+JSON_NULL = "null"
+BOOLEANS = {"true": True, "false": False}
 
 EXTRACTED = (
     "event_id",
@@ -70,6 +73,8 @@ class Outcome:
     rejected: list[Rejected] = field(default_factory=list)
     unknown_lines: int = 0
     unknown_names: Counter[str] = field(default_factory=Counter)
+    left_over: int = 0
+    """Bytes at the end of a growing file that were left for the next run."""
 
     @property
     def event_count(self) -> int:
@@ -91,48 +96,48 @@ class LineReader:
         self._mapping = mapping
         self._keys = keys
         self._pseudonyms = Pseudonyms(keys)
-        self._connection = duckdb.connect()
+        # One thread each: several readers work at once, on different blocks.
+        self._connection = duckdb.connect(config={"threads": 1})
         self._paths = [(name, path) for name in EXTRACTED for path in mapping.of(name)]
         self._containers: list[Path] = list(mapping.known)
         self._heads = {(name,) for name in mapping.heads}
         self._key_categories = vectors.Categories(lambda token: canonical.printable_key(_text(token)))
         self._code_categories = vectors.Categories(lambda token: canonical.printable_code(_text(token)))
         self._flag_categories = vectors.Categories(_flag)
-        self._user_categories = vectors.Categories(_text)
+        self._user_categories = vectors.Categories(_text, REMEMBERED_USERS)
 
     def close(self) -> None:
         """Free the memory of the embedded database."""
         self._connection.close()
 
-    def learn(self, block: Block) -> None:
-        """Look at the first lines of a file for the objects inside its events, to check their names fast."""
-        found: dict[Path, None] = dict.fromkeys(self._mapping.known)
-        for row in range(min(len(block), LINES_TO_LEARN_FROM)):
+    def read(self, block: Block) -> Outcome:
+        """Read a block; every line that is not blank ends in `events` or in `rejected`."""
+        self._learn(block)
+        outcome = Outcome()
+        ordinary = self._candidates(block)
+        rows = np.flatnonzero(ordinary).astype(np.int32)
+        if len(rows):
+            ordinary[:] = False
+            ordinary[self._read_ordinary(block, block.lines(), rows, outcome)] = True
+        self._read_others(block, np.flatnonzero(~ordinary).astype(np.int32), outcome)
+        return outcome
+
+    def _learn(self, block: Block) -> None:
+        """Look at some lines for the objects inside events, whose names are then checked fast."""
+        for row in range(0, len(block), len(block) // LINES_TO_LEARN_FROM + 1):
+            if len(self._containers) >= MOST_CONTAINERS:
+                return
             try:
                 content = canonical.parse_object(block.line(row))
             except Refused:
                 continue
-            for path in _object_paths(content, ()):
-                if len(found) < MOST_CONTAINERS:
-                    found.setdefault(path)
-        self._containers = list(found)
-
-    def read(self, block: Block) -> Outcome:
-        """Read a block; every line that is not blank ends in `events` or in `rejected`."""
-        outcome = Outcome()
-        ordinary = self._candidates(block)
-        lines = block.lines()
-        rows = np.flatnonzero(ordinary).astype(np.int32)
-        if len(rows):
-            ordinary[:] = False
-            ordinary[self._read_ordinary(block, lines, rows, outcome)] = True
-        self._read_others(block, np.flatnonzero(~ordinary), outcome)
-        return outcome
+            new = (path for path in _object_paths(content, ()) if path not in self._containers)
+            self._containers.extend(itertools.islice(new, MOST_CONTAINERS - len(self._containers)))
 
     def _candidates(self, block: Block) -> Flags:
         starts, lengths = block.offsets[:-1], np.diff(block.offsets)
         first = np.frombuffer(block.data, np.uint8)[np.minimum(starts, len(block.data) - 1)]
-        ordinary = (first == b"{"[0]) & (lengths <= LONGEST_ORDINARY_LINE)
+        ordinary: Flags = (first == b"{"[0]) & (lengths <= LONGEST_ORDINARY_LINE)
         lines = block.lines()
         try:
             lines.validate(full=True)
@@ -176,7 +181,7 @@ class LineReader:
                 select try(json_extract(line, [{paths}])) as tokens, regexp_matches(line, '{NOT_ORDINARY}') as odd
                 from lines
             )
-            """,
+            """,  # noqa: S608 - paths of the mapping, quoted
             table,
         )
 
@@ -203,20 +208,24 @@ class LineReader:
             ("status", self._code_categories),
             ("error_code", self._code_categories),
         ):
-            positions, values = categories.read(of(name), rows)
+            positions = categories.read(of(name), rows)
             sure &= (positions != vectors.UNSURE) & ~((positions == vectors.ABSENT) & (name == "event_key"))
-            columns[name] = vectors.coded(positions, values)
-        positions, values = self._user_categories.read(of("user_id"), rows)
+            columns[name] = vectors.coded(positions, categories.values)
+        positions = self._user_categories.read(of("user_id"), rows)
         sure &= positions != vectors.UNSURE
-        columns["user_key"], columns["record_key"] = user_columns(positions, values, self._pseudonyms)
-        positions, values = self._flag_categories.read(of("is_test"), rows)
+        columns["user_key"], columns["record_key"] = user_columns(
+            positions, self._user_categories.values, self._pseudonyms
+        )
+        positions = self._flag_categories.read(of("is_test"), rows)
         sure &= positions != vectors.UNSURE
-        columns["is_test"] = pa.array(np.array([*values, False, False], np.bool_)[positions])
+        columns["is_test"] = pa.array(
+            np.array([*self._flag_categories.values, False, False], np.bool_)[positions]
+        )
         occurred_at, absent, unsure = _first_instant(of("occurred_at"), rows)
         received_at, not_received, not_sure = _first_instant(of("received_at"), rows)
         sure &= ~(absent | unsure | not_sure)
         sure &= (occurred_at >= canonical.EARLIEST) & (occurred_at < canonical.LATEST)
-        sure &= not_received | (occurred_at <= received_at + canonical.MICROSECONDS_A_DAY)
+        sure &= not_received | (occurred_at <= received_at + MICROSECONDS_A_DAY)
         columns["occurred_at"] = pa.array(occurred_at).cast(INSTANT)
         columns["received_at"] = pa.array(received_at, mask=not_received).cast(INSTANT)
         return pa.table(columns), sure
@@ -225,46 +234,46 @@ class LineReader:
         """Group lines by the names in their objects; a group that may hide something has no names."""
         if not table.num_rows:
             return []
-        groups = self._grouped(table, "true")
-        objects = sum(group.objects * len(group.rows) for group in groups)
-        if objects != self._braces(block, table):
-            # Some line holds an object that nobody looked into (or a brace in a text).
-            groups = self._grouped(
-                table,
-                "length(line) - length(replace(line, '{', '')) = len(list_filter(names, inside -> inside is not null))",
-            )
-        return groups
+        groups = self._grouped(table, "null::bigint")
+        if sum(group.objects * len(group.rows) for group in groups) == self._braces(block, table):
+            return groups
+        # Some line holds an object that nobody looked into (or a brace in a text).
+        return self._grouped(table, "length(line) - length(replace(line, '{', ''))")
 
-    def _grouped(self, table: pa.Table, looked_into: str) -> list["Group"]:
-        paths = ", ".join(_json_path(path) for path in self._containers)
+    def _grouped(self, table: pa.Table, braces: str) -> list["Group"]:
+        paths = [_json_path(path) for path in self._containers]
+        # What has no names is an object without any, or no object.
         kinds = ", ".join(
-            f"case when names[{position + 1}] is null then json_type(line, {_json_path(path)}) = 'VARCHAR' end"
-            for position, path in enumerate(self._containers)
-            if path in self._heads
+            f"case when len(names[{number}]) = 0 then json_type(line, {path}) end"
+            for number, path in enumerate(paths, 1)
         )
         found = self._query(
             f"""
-            select names, list_has_any([{kinds or "false"}], [true]) as holds_text, {looked_into} as is_looked_into, list(row) as rows
-            from (select row, line, try(json_keys(line, [{paths}])) as names from lines)
+            select names, [{kinds}] as kinds, {braces} as braces, list(row) as rows
+            from (select row, line, try(json_keys(line, [{", ".join(paths)}])) as names from lines)
             group by all
-            """,
+            """,  # noqa: S608 - paths, quoted
             table,
         )
-        groups = []
-        for position, group in enumerate(found.select(["names", "holds_text", "is_looked_into"]).to_pylist()):
-            rows = np.asarray(found.column("rows")[position].values)
-            names = group["names"]
-            objects = 0 if names is None else sum(inside is not None for inside in names)
-            is_clean = (
-                names is not None
-                and names[0] is not None
-                and group["is_looked_into"]
-                and not group["holds_text"]
-            )
-            if is_clean and any(inside is not None and len(set(inside)) < len(inside) for inside in names):
-                is_clean = False
-            groups.append(Group(rows, names if is_clean else None, objects))
-        return groups
+        rows = found.column("rows")
+        return [
+            self._group(np.asarray(rows[position].values), **group)
+            for position, group in enumerate(found.drop_columns("rows").to_pylist())
+        ]
+
+    def _group(
+        self, rows: Rows, names: list[list[str] | None] | None, kinds: list[str | None], braces: int | None
+    ) -> "Group":
+        if names is None:
+            return Group(rows, None, 0)
+        objects = sum(bool(inside) or kind == "OBJECT" for inside, kind in zip(names, kinds, strict=True))
+        is_repeated = any(len(set(inside)) < len(inside) for inside in names if inside)
+        holds_text = any(
+            kind == "VARCHAR" and path in self._heads
+            for path, kind in zip(self._containers, kinds, strict=True)
+        )
+        is_clean = braces in {None, objects} and not is_repeated and not holds_text
+        return Group(rows, names if is_clean else None, objects)
 
     def _braces(self, block: Block, table: pa.Table) -> int:
         if table.num_rows == len(block):
@@ -316,21 +325,14 @@ class Group:
 
     rows: Rows
     names: list[list[str] | None] | None
-    """Names in each container, None for a container that is no object; None where the lines have to be read one by one."""
+    """Names in each container; None where the lines have to be read one by one."""
     objects: int
 
 
 def _table(lines: pa.StringArray, rows: Rows) -> pa.Table:
-    """Make a table of some lines, in parts, so that several threads can read it."""
     if len(rows) < len(lines):
         lines = lines.take(pa.array(rows))
-    numbers = pa.array(np.arange(len(lines), dtype=np.int32))
-    step = max(len(lines) // BATCHES + 1, 1)
-    batches = [
-        pa.record_batch([numbers.slice(start, step), lines.slice(start, step)], names=["row", "line"])
-        for start in range(0, len(lines), step)
-    ]
-    return pa.Table.from_batches(batches, schema=pa.schema([("row", pa.int32()), ("line", pa.string())]))
+    return pa.table({"row": np.arange(len(lines), dtype=np.int32), "line": lines})
 
 
 def _first_id(columns: Sequence[pa.StringArray], rows: int) -> tuple[pa.Array, Flags, Flags]:
@@ -364,15 +366,13 @@ def _text(token: str) -> str | None:
         return canonical_text(json.loads(token))
     if re.fullmatch(r"-?[0-9]{1,80}", token):
         return canonical_text(Decimal(token))
-    if token == "null":
+    if token == JSON_NULL:
         return None
     raise TypeError("neither text nor a whole number")
 
 
 def _flag(token: str) -> bool | None:
-    if token in {"true", "false"}:
-        return token == "true"
-    return canonical.flag(_text(token))
+    return BOOLEANS[token] if token in BOOLEANS else canonical.flag(_text(token))
 
 
 def _is_text(line: bytes) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO, Any, cast
 
-import fsspec
+import fsspec  # type: ignore[import-untyped]
 
 from pipelines.errors import KpiError, SettingError
 
@@ -37,10 +37,10 @@ class EventFile:
         """What a file is remembered by once it was read."""
         return self.name, self.size, self.modified_at
 
-    def size_now(self) -> int:
-        """Look again how large the file is; it may be growing."""
+    def is_complete(self) -> bool:
+        """Look again whether the file is as large as it was; a growing one may end in the middle of a line."""
         self.file_system.invalidate_cache()
-        return int(self.file_system.info(self.path)["size"])
+        return self.is_gzip or int(self.file_system.info(self.path)["size"]) == self.size
 
     @contextmanager
     def open_raw(self) -> Iterator[IO[bytes]]:

@@ -6,6 +6,7 @@ TEXT = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))?", re.ASCII
 )
 DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+MICROSECONDS_A_DAY = 86_400_000_000
 FIRST_STORABLE = -62_135_596_800_000_000
 """0001-01-01, before which warehouses know no instant."""
 LAST_STORABLE = 253_402_300_799_999_999

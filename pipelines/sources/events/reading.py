@@ -18,7 +18,7 @@ from pipelines.sources.events import tables
 from pipelines.sources.events.columns import Outcome, Rejected
 from pipelines.sources.events.files import EventFile
 from pipelines.sources.events.mapping import Mapping
-from pipelines.sources.events.readers import read_file
+from pipelines.sources.events.readers import Readers
 from pipelines.sources.events.spool import Spool
 
 SHOWN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -109,14 +109,18 @@ class Reading:
             "events": Spool(self._folder, "events", tables.EVENTS),
             "quarantine": Spool(self._folder, "quarantine", tables.QUARANTINE),
         }
-        for number, file in enumerate(self._files, 1):
-            self._progress(f"events: {file.name} ({number} of {len(self._files)})")
-            self._read_one(file, load_id)
+        readers = Readers(self._mapping, self._keys)
+        try:
+            for number, file in enumerate(self._files, 1):
+                self._progress(f"events: {file.name} ({number} of {len(self._files)})")
+                self._read_one(readers, file, load_id)
+        finally:
+            readers.close()
 
-    def _read_one(self, file: EventFile, load_id: str) -> None:
+    def _read_one(self, readers: Readers, file: EventFile, load_id: str) -> None:
         count = FileCount()
         try:
-            size = self._read_content(file, count, load_id)
+            size = self._read_content(readers, file, count, load_id)
         except KpiError as error:
             self._fail(str(error))
         except (EOFError, OSError, zlib.error, pa.ArrowException) as error:
@@ -132,9 +136,11 @@ class Reading:
             self.counts[file.name] = count
             self._file_rows.append(self._file_row(file, size, count) | self._load(load_id))
 
-    def _read_content(self, file: EventFile, count: FileCount, load_id: str) -> int:
+    def _read_content(self, readers: Readers, file: EventFile, count: FileCount, load_id: str) -> int:
         shown = SHOW_EVERY
-        for outcome in (reader := read_file(file, self._mapping, self._keys)):
+        size = file.size
+        for outcome in readers.read(file):
+            size -= outcome.left_over
             for rows in outcome.events:
                 self._spools["events"].add(self._event_rows(file, rows, load_id))
             if outcome.rejected:
@@ -143,7 +149,7 @@ class Reading:
             if count.lines >= shown:
                 self._progress(f"events: {file.name}: {count.lines:,} lines")
                 shown += SHOW_EVERY
-        return reader.size
+        return size
 
     def _fail(self, failure: str) -> None:
         for spool in self._spools.values():

@@ -19,18 +19,27 @@ class Pseudonyms:
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
-        self._known: dict[str, tuple[str, int]] = {}
+        self._user_ids: list[str] = []
+        self._user_keys = pa.array([], pa.string())
+        self._record_keys = pa.array([], pa.int64())
 
-    def of(self, user_ids: Sequence[str]) -> tuple[list[str], list[int]]:
-        """Give the user keys and the record keys of canonical ids, in their order."""
-        known = self._known
-        if len(known) > REMEMBERED_USERS:
-            known.clear()
-        for user_id in user_ids:
-            if user_id not in known:
-                known[user_id] = (self._keys.user_pseudonym(user_id), self._keys.record_pseudonym(user_id))
-        found = [known[user_id] for user_id in user_ids]
-        return [user_key for user_key, _ in found], [record_key for _, record_key in found]
+    def of(self, user_ids: list[str]) -> tuple[pa.Array, pa.Array]:
+        """Give the user keys and the record keys of canonical ids, in their order.
+
+        Fast where the list is the one of the call before, or that with more ids behind.
+        """
+        known = len(self._user_ids)
+        if user_ids[:known] != self._user_ids or known > REMEMBERED_USERS:
+            known = 0
+            self._user_keys, self._record_keys = self._user_keys[:0], self._record_keys[:0]
+        new = user_ids[known:]
+        if new:
+            user_keys = pa.array([self._keys.user_pseudonym(user_id) for user_id in new], pa.string())
+            record_keys = pa.array([self._keys.record_pseudonym(user_id) for user_id in new], pa.int64())
+            self._user_keys = pa.concat_arrays([self._user_keys, user_keys])
+            self._record_keys = pa.concat_arrays([self._record_keys, record_keys])
+        self._user_ids = user_ids
+        return self._user_keys, self._record_keys
 
 
 def event_table(events: Sequence[Event], line_numbers: Sequence[int], pseudonyms: Pseudonyms) -> pa.Table:
@@ -53,13 +62,9 @@ def event_table(events: Sequence[Event], line_numbers: Sequence[int], pseudonyms
 
 
 def user_columns(
-    indices: "np.ndarray[Any, Any]", user_ids: Sequence[str], pseudonyms: Pseudonyms
+    indices: "np.ndarray[Any, Any]", user_ids: list[str], pseudonyms: Pseudonyms
 ) -> tuple[pa.Array, pa.Array]:
     """Make the two pseudonym columns of rows that point into a list of canonical ids (below 0: no user)."""
     user_keys, record_keys = pseudonyms.of(user_ids)
-    absent = indices < 0
-    positions = pa.array(indices.astype(np.int32), mask=absent)
-    return (
-        pa.DictionaryArray.from_arrays(positions, pa.array(user_keys, pa.string())),
-        pa.array(record_keys, pa.int64()).take(positions),
-    )
+    positions = pa.array(indices.astype(np.int32), mask=indices < 0)
+    return pa.DictionaryArray.from_arrays(positions, user_keys), record_keys.take(positions)

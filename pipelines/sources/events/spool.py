@@ -9,8 +9,10 @@ import pyarrow.parquet as pq
 
 ROWS_A_GROUP = 122_880
 """Rows written at once: the size of one of DuckDB's own row groups."""
-SMALL_FILE_ROWS = 4 * ROWS_A_GROUP
+SMALL_FILE_ROWS = 2 * ROWS_A_GROUP
 """Rows of one event file that are held in memory; a larger one gets Parquet files of its own."""
+LARGEST_PART_ROWS = 9 * ROWS_A_GROUP
+"""Rows of one Parquet file. The warehouse loads each by itself, so that the memory it takes does not grow."""
 
 
 class Spool:
@@ -21,8 +23,8 @@ class Spool:
         self._table = table
         self._schema = schema
         self._numbers = itertools.count()
-        self._shared = _Part(self._next_path(), schema)
-        self._own: _Part | None = None
+        self._shared = [_Part(self._next_path(), schema)]
+        self._own: list[_Part] = []
         self._held: list[pa.Table] = []
         self._held_rows = 0
         self._finished: list[tuple[Path, int]] = []
@@ -31,37 +33,41 @@ class Spool:
         """Take rows of the event file that is being read."""
         self._held.append(rows)
         self._held_rows += rows.num_rows
-        if self._own is None and self._held_rows > SMALL_FILE_ROWS:
-            self._own = _Part(self._next_path(), self._schema)
-        if self._own is not None and self._held_rows >= ROWS_A_GROUP:
+        if not self._own and self._held_rows > SMALL_FILE_ROWS:
+            self._own = [_Part(self._next_path(), self._schema)]
+        if self._own:
             self._move_held(self._own)
 
     def commit(self) -> None:
         """Keep the rows of the event file that has been read to its end."""
-        if self._own is None:
-            self._move_held(self._shared)
-            return
-        self._move_held(self._own)
-        self._finished.append(self._own.close())
-        self._own = None
+        self._move_held(self._own or self._shared)
+        self._finished.extend(part.close() for part in self._own)
+        self._own = []
 
     def roll_back(self) -> None:
         """Forget the rows of an event file that turned out to be broken."""
         self._held, self._held_rows = [], 0
-        if self._own is not None:
-            path, _ = self._own.close()
-            path.unlink()
-            self._own = None
+        for part in self._own:
+            part.close()[0].unlink()
+        self._own = []
 
     def parts(self) -> Iterator[tuple[Path, int]]:
         """Close everything and give the Parquet files with their numbers of rows: at least one, even if empty."""
-        self._finished.append(self._shared.close())
+        self._finished.extend(part.close() for part in self._shared)
+        self._shared = []
         whole = [part for part in self._finished if part[1]]
-        yield from whole or self._finished[-1:]
+        yield from whole or self._finished[:1]
 
-    def _move_held(self, part: "_Part") -> None:
+    def _move_held(self, parts: list["_Part"]) -> None:
         for rows in self._held:
-            part.add(rows)
+            if parts[-1].rows + rows.num_rows > LARGEST_PART_ROWS:
+                # A full part ends with a whole group.
+                room = LARGEST_PART_ROWS - parts[-1].rows
+                parts[-1].add(rows.slice(0, room))
+                rows = rows.slice(room)
+                parts[-1].finish()
+                parts.append(_Part(self._next_path(), self._schema))
+            parts[-1].add(rows)
         self._held, self._held_rows = [], 0
 
     def _next_path(self) -> Path:
@@ -69,11 +75,10 @@ class Spool:
 
 
 class _Part:
-    """One Parquet file, written in large groups of rows."""
+    """One Parquet file, in groups of exactly the size of DuckDB's own, which it then stores as they come."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._path = path
-        self._schema = schema
         coded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
         self._writer = pq.ParquetWriter(
             path,
@@ -85,21 +90,27 @@ class _Part:
         )
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
-        self._rows = 0
+        self.rows = 0
 
     def add(self, rows: pa.Table) -> None:
+        self.rows += rows.num_rows
+        while self._waiting_rows + rows.num_rows >= ROWS_A_GROUP:
+            room = ROWS_A_GROUP - self._waiting_rows
+            self._waiting.append(rows.slice(0, room))
+            self._write()
+            rows = rows.slice(room)
         self._waiting.append(rows)
         self._waiting_rows += rows.num_rows
-        self._rows += rows.num_rows
-        if self._waiting_rows >= ROWS_A_GROUP:
-            self._flush()
+
+    def finish(self) -> None:
+        self._write()
+        self._writer.close()
 
     def close(self) -> tuple[Path, int]:
-        self._flush()
-        self._writer.close()
-        return self._path, self._rows
+        self.finish()
+        return self._path, self.rows
 
-    def _flush(self) -> None:
+    def _write(self) -> None:
         if self._waiting:
             self._writer.write_table(
                 pa.concat_tables(self._waiting).unify_dictionaries(), row_group_size=ROWS_A_GROUP

@@ -24,6 +24,7 @@ MONTH_DAYS = np.array([0, *DAYS, 0, 0, 0], np.int64)
 
 Numbers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+Positions = npt.NDArray[np.int32]
 
 
 class Tokens:
@@ -45,7 +46,7 @@ class Tokens:
 
     def at(self, positions: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
         """Look at the bytes at some positions."""
-        return self.data[np.minimum(positions, len(self.data) - 1)]
+        return self.data[np.clip(positions, 0, len(self.data) - 1)]
 
     def span(self) -> npt.NDArray[np.uint8]:
         """All bytes of the column."""
@@ -181,49 +182,57 @@ def _days_since_1970(year: Numbers, month: Numbers, day: Numbers) -> Numbers:
 
 
 class Categories:
-    """Reads columns whose values repeat: each different token once, by a function on the token's value.
+    """Reads columns whose values repeat: each different token once, by a function on the token.
 
     The function gives the value to store or None for a blank one, and raises TypeError where a line has to decide.
     """
 
-    REMEMBERED = 20_000
-
-    def __init__(self, meaning: Callable[[str], Any]) -> None:
+    def __init__(self, meaning: Callable[[str], Any], remembered: int = 20_000) -> None:
         self._meaning = meaning
-        self._known: dict[str, Any] = {}
+        self._remembered = remembered
+        self._positions: dict[str | None, int] = {}
+        self._of_values: dict[Any, int] = {}
 
-    def read(self, columns: Sequence[pa.StringArray], rows: int) -> tuple[npt.NDArray[np.int32], list[Any]]:
-        """Read the first non-blank value of several columns of tokens: positions in a list of values, and the list.
+    @property
+    def values(self) -> list[Any]:
+        """All values read so far that are remembered; positions point into this list."""
+        return list(self._of_values)
 
-        A position may be ABSENT or UNSURE.
+    def read(self, columns: Sequence[pa.StringArray], rows: int) -> Positions:
+        """Read the first non-blank value of several columns of tokens, as positions in `values`.
+
+        A position may be ABSENT or UNSURE. Positions hold until the next call.
         """
+        if len(self._positions) > self._remembered:
+            self._positions, self._of_values = {}, {}
+        self._positions[None] = ABSENT
         found = np.full(rows, ABSENT, np.int32)
-        values: dict[Any, int] = {}
         for column in columns:
             coded = column.dictionary_encode()
-            meanings = [self._position(token, values) for token in coded.dictionary.to_pylist()]
-            positions = np.array([*meanings, ABSENT], np.int32)[
-                np.asarray(coded.indices.fill_null(len(meanings)))
-            ]
+            tokens = [*coded.dictionary.to_pylist(), None]
+            known = list(map(self._positions.get, tokens))
+            if None in known:
+                known = [self._position(token) for token in tokens]
+            positions = np.array(known, np.int32)[np.asarray(coded.indices.fill_null(len(tokens) - 1))]
             found = np.where(found == ABSENT, positions, found)
-        return found, list(values)
+        return found
 
-    def _position(self, token: str, values: dict[Any, int]) -> int:
-        known = self._known
-        if token not in known:
-            if len(known) > self.REMEMBERED:
-                known.clear()
+    def _position(self, token: str | None) -> int:
+        position = self._positions.get(token)
+        if position is None:
+            assert token is not None
             try:
-                known[token] = self._meaning(token)
+                value = self._meaning(token)
+                position = (
+                    ABSENT if value is None else self._of_values.setdefault(value, len(self._of_values))
+                )
             except TypeError:
-                known[token] = TypeError
-        value = known[token]
-        if value is None:
-            return ABSENT
-        return UNSURE if value is TypeError else values.setdefault(value, len(values))
+                position = UNSURE
+            self._positions[token] = position
+        return position
 
 
-def coded(positions: npt.NDArray[np.int32], values: Sequence[str]) -> pa.DictionaryArray:
+def coded(positions: Positions, values: pa.Array | Sequence[str]) -> pa.DictionaryArray:
     """Make a text column of positions in a list of values (below 0: null)."""
     return pa.DictionaryArray.from_arrays(
         pa.array(positions, mask=positions < 0), pa.array(values, pa.string())
