@@ -87,11 +87,11 @@ def settle(lines: Iterable[Line], user_key: bytes = b"") -> Settled:
     rejected: dict[Line, str] = {}
     arrivals: dict[str, list[Arrival]] = defaultdict(list)
     for line in sorted(lines):
-        read = _read(line)
-        if isinstance(read, str):
-            rejected[line] = read
+        arrival = read(line)
+        if isinstance(arrival, str):
+            rejected[line] = arrival
         else:
-            arrivals[read.event_id].append(read)
+            arrivals[arrival.event_id].append(arrival)
     winners: dict[str, Arrival] = {}
     losers: dict[Line, str] = {}
     for event_id, candidates in arrivals.items():
@@ -132,7 +132,7 @@ def quarantine(settled: Settled) -> dict[Line, str]:
     return settled.rejected | conflicts
 
 
-def _read(line: Line) -> Arrival | str:
+def read(line: Line) -> Arrival | str:
     """Read one line as an arrival, or say why it is none."""
     fields = strict_object(line.raw)
     if fields is None:

@@ -24,6 +24,7 @@ from reference.texts import Number, UnusableError, canonical, code, digits, flag
         b'{"a": "\t"}',
         b'{"a": "\xff"}',
         b'\xc2\xa0{"a": 1}',
+        b'{"a": "\\ud83d"}',
     ],
 )
 def test_what_is_not_one_json_object_is_refused(raw: bytes) -> None:
@@ -83,6 +84,7 @@ def test_odd_keys_and_codes_are_not_kept() -> None:
     assert code("E_1.a-2") == "E_1.a-2"
     assert code(Number("404")) == "404"
     assert code("a" * 65) == code("no light") == code("\u00e9") == "(unprintable)"
+    assert code(True) == code([]) == code({"code": 1}) == "(unprintable)"
     assert code(" ") is None
 
 

@@ -25,7 +25,10 @@ class Number:
 
 
 def strict_object(raw: bytes) -> dict[str, Any] | None:
-    """Read one JSON object as RFC 8259 has it, in UTF-8, without repeated names; None for anything else."""
+    """Read one JSON object as RFC 8259 has it, in UTF-8, without repeated names; None for anything else.
+
+    What the RFC leaves open: half a surrogate pair is refused, since no text holds it.
+    """
     try:
         value = json.loads(
             raw.decode("utf-8"),
@@ -34,6 +37,7 @@ def strict_object(raw: bytes) -> dict[str, Any] | None:
             parse_int=Number,
             parse_float=Number,
         )
+        json.dumps(value, ensure_ascii=False, default=str).encode("utf-8")
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
@@ -84,8 +88,11 @@ def key(value: object) -> str | None:
 
 
 def code(value: object) -> str | None:
-    """Canonical form of a status or an error code. Raises UnusableError."""
-    text = canonical(value)
+    """Canonical form of a status or an error code; whatever is none is unprintable."""
+    try:
+        text = canonical(value)
+    except UnusableError:
+        return UNPRINTABLE
     return text if text is None or _CODE.fullmatch(text) else UNPRINTABLE
 
 
