@@ -67,9 +67,7 @@ def test_every_column_of_a_plain_select_is_described_in_its_order(models: Nodes)
             continue
         entries = [line.strip().rstrip(",") for line in last.splitlines() if re.match(r" {4}\S", line)]
         written = [
-            re.split(r"\s+as\s+|\.", entry)[-1]
-            for entry in entries
-            if not entry.startswith(("--", ")", "end"))
+            re.split(r"\s+as\s+|\.", entry)[-1] for entry in entries if not re.match(r"--|\)|end\b", entry)
         ]
         closing = [entry for entry in entries if re.match(r"(\)|end).* as \w+$", entry)]
         if closing or any(not re.fullmatch(r"\w+", column) for column in written):
