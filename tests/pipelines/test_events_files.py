@@ -309,7 +309,7 @@ sys.argv = ["events"]
 runpy.run_module("pipelines.sources.events", run_name="__main__")
 """
 WHILE_READING = "pipelines.sources.events.spool:Spool.commit"
-WHILE_WRITING = "dlt.normalize.items_normalizers.file_import:FileImportNormalizer.__call__"
+WHILE_WRITING = "dlt.normalize.items_normalizers.arrow:ArrowItemsNormalizer.__call__"
 WHILE_LOADING = "dlt.destinations.impl.duckdb.duck:DuckDbCopyJob.run"
 AT_THE_END = "dlt.load.load:Load.complete_package"
 

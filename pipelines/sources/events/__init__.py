@@ -98,11 +98,11 @@ def load(warehouse: Warehouse, progress: Progress) -> LoadReport:
     keys = load_keys(warehouse)
     pipeline = warehouse.pipeline("events")
     finish_pending(warehouse, pipeline)
-    schema = warehouse.dataset("events")
-    stored = query(warehouse, f"select user_key, record_key from {schema}.key_fingerprints")  # noqa: S608 - our name
-    for fingerprints in stored:
-        check_fingerprints(keys, fingerprints)
-    new = _new_files(warehouse, files)
+    stored = _stored(warehouse)
+    for row in stored[:1]:
+        check_fingerprints(keys, row)
+    known = {(row["source_file"], row["size_bytes"], _utc(row["modified_at"])) for row in stored}
+    new = [file for file in files if file.identity not in known]
     report = LoadReport("events", {"events": 0, "quarantine": 0, "files": 0})
     if not files:
         report.notes.append(f"events: no event files in {location}.")
@@ -137,17 +137,18 @@ def _mapping() -> Mapping:
     return read_mapping(setting("sources.events.preset", "native") or "native", changes)
 
 
-def _new_files(warehouse: Warehouse, files: Sequence[EventFile]) -> list[EventFile]:
+def _stored(warehouse: Warehouse) -> list[dict[str, Any]]:
+    """Tell the fingerprints of the keys with each file that was loaded; one row without a file where there was none."""
     schema = warehouse.dataset("events")
-    known = {
-        (row["source_file"], row["size_bytes"], _utc(row["modified_at"]))
-        for row in query(
-            warehouse,
-            f"select source_file, size_bytes, modified_at from {schema}.files"  # noqa: S608 - a name of ours
-            f" where _dlt_load_id in (select load_id from {schema}._dlt_loads where status = 0)",
-        )
-    }
-    return [file for file in files if file.identity not in known]
+    return query(
+        warehouse,
+        f"""
+        select user_key, record_key, source_file, size_bytes, modified_at
+        from {schema}.key_fingerprints
+        left join {schema}.files
+            on files._dlt_load_id in (select load_id from {schema}._dlt_loads where status = 0)
+        """,  # noqa: S608 - a name of ours
+    )
 
 
 def _utc(instant: dt.datetime | None) -> dt.datetime | None:

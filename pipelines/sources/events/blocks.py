@@ -34,6 +34,10 @@ class Block:
         line = bytes(self.data[self.offsets[row] : self.offsets[row + 1]])
         return line.removesuffix(b"\n").removesuffix(b"\r")
 
+    def rows_of(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Tell on which lines some positions in the data are."""
+        return np.searchsorted(self.offsets, positions, side="right") - 1
+
     def copy(self) -> "Block":
         """Copy the block into memory of its own."""
         start, end = int(self.offsets[0]), int(self.offsets[-1])

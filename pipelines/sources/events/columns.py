@@ -10,7 +10,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 import duckdb
@@ -21,7 +20,7 @@ import pyarrow.compute as pc
 
 from pipelines.privacy.identity import Keys, canonical_text
 from pipelines.sources.events import canonical, vectors
-from pipelines.sources.events.blocks import Block
+from pipelines.sources.events.blocks import SCAN_SIZE, Block
 from pipelines.sources.events.canonical import Refused
 from pipelines.sources.events.instants import MICROSECONDS_A_DAY
 from pipelines.sources.events.mapping import Mapping, Path
@@ -35,9 +34,14 @@ LONGEST_ORDINARY_LINE = canonical.LONGEST_METADATA // 2
 MOST_CONTAINERS = 16
 LINES_TO_LEARN_FROM = 16
 
-NOT_ORDINARY = r"(?i)nan|inf|,\s*[\]}]|(?:\[[^\[]*){50}"
-"""What DuckDB takes for JSON and RFC 8259 does not, and nesting that may be too deep."""
+MOST_BRACKETS = 50
+NOT_ORDINARY = r"(?i)nan|inf|,\s*[\]}]"
+"""What DuckDB takes for JSON and RFC 8259 does not. Only lines with a SUSPICIOUS byte need to be searched for it."""
+SUSPICIOUS = np.zeros(256, np.bool_)
+SUSPICIOUS[list(b"nNfFyY \t\r\n")] = True
+"""Bytes that may stand before a comma or a closing bracket at the end of such a thing: NaN, inf, Infinity, white space."""
 
+PLAIN_INTEGER = re.compile(vectors.PLAIN_INTEGER)
 JSON_NULL = "null"
 BOOLEANS = {"true": True, "false": False}
 
@@ -135,8 +139,10 @@ class LineReader:
             self._containers.extend(itertools.islice(new, MOST_CONTAINERS - len(self._containers)))
 
     def _candidates(self, block: Block) -> Flags:
+        """Tell which lines may be ordinary, by their bytes alone."""
+        data = np.frombuffer(block.data, np.uint8)
         starts, lengths = block.offsets[:-1], np.diff(block.offsets)
-        first = np.frombuffer(block.data, np.uint8)[np.minimum(starts, len(block.data) - 1)]
+        first = data[np.minimum(starts, len(data) - 1)]
         ordinary: Flags = (first == b"{"[0]) & (lengths <= LONGEST_ORDINARY_LINE)
         lines = block.lines()
         try:
@@ -144,6 +150,14 @@ class LineReader:
         except pa.ArrowInvalid:
             for row in np.flatnonzero(~np.asarray(pc.string_is_ascii(lines))).tolist():
                 ordinary[row] = ordinary[row] and _is_text(block.line(row))
+        if block.data.count(b"[") >= MOST_BRACKETS:
+            brackets = np.bincount(block.rows_of(np.flatnonzero(data == b"["[0])), minlength=len(block))
+            ordinary &= brackets < MOST_BRACKETS
+        suspects = np.unique(block.rows_of(_suspicious(data)))
+        suspects = suspects[ordinary[suspects]]
+        if len(suspects):
+            found = pc.match_substring_regex(lines.take(pa.array(suspects)), NOT_ORDINARY)
+            ordinary[suspects] = ~np.asarray(found)
         return ordinary
 
     def _read_ordinary(self, block: Block, lines: pa.StringArray, rows: Rows, outcome: Outcome) -> Rows:
@@ -176,11 +190,8 @@ class LineReader:
         )
         return self._query(
             f"""
-            select tokens is not null and not odd as sure, {wanted}
-            from (
-                select try(json_extract(line, [{paths}])) as tokens, regexp_matches(line, '{NOT_ORDINARY}') as odd
-                from lines
-            )
+            select tokens is not null as sure, {wanted}
+            from (select try(json_extract(line, [{paths}])) as tokens from lines)
             """,  # noqa: S608 - paths of the mapping, quoted
             table,
         )
@@ -329,6 +340,19 @@ class Group:
     objects: int
 
 
+def _suspicious(data: npt.NDArray[np.uint8]) -> Numbers:
+    """Find the commas and closing brackets that may end something that is no JSON."""
+    found = []
+    for start in range(0, len(data), SCAN_SIZE):
+        piece = data[start : start + SCAN_SIZE]
+        # One bit tells "]" from "}".
+        closing = (piece | 0x20) == b"}"[0]
+        positions = np.flatnonzero(closing | (piece == b","[0])) + start
+        before = data[positions - 1]
+        found.append(positions[SUSPICIOUS[before] | ((before == b","[0]) & (data[positions] != b","[0]))])
+    return np.concatenate(found or [np.empty(0, np.int64)])
+
+
 def _table(lines: pa.StringArray, rows: Rows) -> pa.Table:
     if len(rows) < len(lines):
         lines = lines.take(pa.array(rows))
@@ -364,8 +388,8 @@ def _text(token: str) -> str | None:
     """Read a token that stands for text; TypeError where only the line itself can tell."""
     if token.startswith('"'):
         return canonical_text(json.loads(token))
-    if re.fullmatch(r"-?[0-9]{1,80}", token):
-        return canonical_text(Decimal(token))
+    if PLAIN_INTEGER.fullmatch(token):
+        return token
     if token == JSON_NULL:
         return None
     raise TypeError("neither text nor a whole number")
