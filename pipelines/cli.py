@@ -137,11 +137,11 @@ def demo_command(folder: Path) -> None:
         report.build = build_marts(house, progress)
 
     _run(work, Warehouse("duckdb", folder.resolve() / "warehouse.duckdb", "", "UTC"))
+    path = _shown(folder.resolve() / "warehouse.duckdb")
     click.echo(
-        f"\nThis was a made-up company. Its warehouse: {folder / 'warehouse.duckdb'}\n"
-        "Look into it with any DuckDB client, for example:\n"
-        f'  {Path(sys.executable).parent / "python"} -c "import duckdb; duckdb.connect('
-        f"'{folder / 'warehouse.duckdb'}').sql('from kpi_internal.daily_engagement').show()\"\n"
+        "\nThis was a made-up company. Look into its warehouse with any DuckDB client, for example:\n"
+        f'  {_shown(Path(sys.executable))} -c "import duckdb; duckdb.connect('
+        f"'{path}').sql('from kpi_internal.daily_engagement').show()\"\n"
         "Your own data: see 'Your own data in ten minutes' in README.md, then: kpi run"
     )
 
@@ -205,7 +205,12 @@ def _show(house: Warehouse, report: RunReport) -> None:
     Console(width=max(Console().width, 120)).print(figures_table(house))
     for line in scraped_lines(house):
         click.echo(line)
-    click.echo(f"Warehouse: {house.duckdb_path if house.target == 'duckdb' else house.target}")
+    click.echo(f"Warehouse: {_shown(house.duckdb_path) if house.target == 'duckdb' else house.target}")
+
+
+def _shown(path: Path) -> Path:
+    """Show a path as people would type it: from the current folder where it lies below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def main() -> None:
