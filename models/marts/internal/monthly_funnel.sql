@@ -7,13 +7,5 @@ reports as (
 
 )
 
-select
-    report_date,
-    period_label,
-    period_start_date,
-    period_end_date,
-    accounts_created,
-    accounts_with_tests,
-    conversion_rate,
-    created_at
+select {{ contracted_columns() }}
 from reports
