@@ -1,7 +1,9 @@
 """Events into `raw_events`: product events from files, a Directus collection or a SQL table.
 
-Settings: SOURCES__EVENTS__PATH (a folder, a glob, a file or an fsspec URL), SOURCES__EVENTS__PRESET (native, directus
-or segment), and changes to the preset in .dlt/config.toml under [sources.events.mapping].
+Settings, all beginning with SOURCES__EVENTS__: PATH (a folder, a glob, a file or an fsspec URL); DIRECTUS_URL,
+DIRECTUS_TOKEN (secret), DIRECTUS_COLLECTION (events), DIRECTUS_CURSOR; SQL_URL (secret), SQL_TABLE, SQL_CURSOR;
+OVERLAP_HOURS (24); PRESET (native, directus or segment). Changes to the preset stand in .dlt/config.toml under
+[sources.events.mapping].
 """
 
 import datetime as dt
@@ -20,8 +22,9 @@ from pipelines.sources.events import tables
 from pipelines.sources.events.files import EventFile, find_files
 from pipelines.sources.events.mapping import REMEDY, Mapping, read_mapping
 from pipelines.sources.events.reading import FileCount, Reading
+from pipelines.sources.events.records import RecordSource, configured
 from pipelines.sources.load import LoadReport, Progress, finish_pending, query, run_pipeline
-from pipelines.warehouse import Warehouse, setting
+from pipelines.warehouse import Warehouse, secret, setting
 
 LARGEST_LOAD = 1 << 30
 """Bytes of event files in one load: what is loaded stays loaded if a later one is interrupted."""
@@ -29,7 +32,12 @@ LARGEST_LOAD = 1 << 30
 
 def is_configured() -> bool:
     """Tell whether any way in is set."""
-    return setting("sources.events.path") is not None
+    ways = (
+        setting("sources.events.path"),
+        setting("sources.events.directus_url"),
+        secret("sources.events.sql_url"),
+    )
+    return any(way is not None for way in ways)
 
 
 @dlt.source(name="events")
@@ -88,13 +96,14 @@ def load(warehouse: Warehouse, progress: Progress) -> LoadReport:
     the stored events or the load fails. A file that cannot be read is a failure in the report, and the others go on.
     """
     mapping = _mapping()
-    location = setting("sources.events.path")
-    if location is None:
+    if not is_configured():
         raise SettingError(
             "No events are configured.",
             "Set SOURCES__EVENTS__PATH to a folder of event files (JSONL, CSV or Parquet).",
         )
-    files = find_files(location)
+    location = setting("sources.events.path")
+    files = [] if location is None else find_files(location)
+    records = configured(mapping)
     keys = load_keys(warehouse)
     pipeline = warehouse.pipeline("events")
     finish_pending(warehouse, pipeline)
@@ -104,13 +113,21 @@ def load(warehouse: Warehouse, progress: Progress) -> LoadReport:
     known = {(row["source_file"], row["size_bytes"], _utc(row["modified_at"])) for row in stored}
     new = [file for file in files if file.identity not in known]
     report = LoadReport("events", {"events": 0, "quarantine": 0, "files": 0})
-    if not files:
+    for record_source in records:
+        record_source.resume(
+            max((until for name, _, until in known if name == record_source.name and until), default=None)
+        )
+    if location is None:
+        pass
+    elif not files:
         report.notes.append(f"events: no event files in {location}.")
     elif not new:
         report.notes.append("events: no new event files.")
     folder = warehouse.state_folder / "events_spool"
     loaded_at = dt.datetime.now(dt.UTC)
-    for batch in _loads(new) or ([] if stored else [[]]):
+    batches = _loads(new)
+    batches.extend([source] for source in records)
+    for batch in batches or ([] if stored else [[]]):
         shutil.rmtree(folder, ignore_errors=True)
         reading = Reading(batch, mapping, keys, folder, loaded_at, progress)
         try:
@@ -155,9 +172,9 @@ def _utc(instant: dt.datetime | None) -> dt.datetime | None:
     return instant if instant is None else instant.astimezone(dt.UTC)
 
 
-def _loads(files: Sequence[EventFile]) -> list[list[EventFile]]:
+def _loads(files: Sequence[EventFile]) -> list[list[EventFile | RecordSource]]:
     """Cut the files into loads of a bounded size."""
-    loads: list[list[EventFile]] = []
+    loads: list[list[EventFile | RecordSource]] = []
     size = 0
     for file in files:
         if not loads or size + file.size > LARGEST_LOAD:

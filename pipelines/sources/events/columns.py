@@ -4,11 +4,11 @@ DuckDB reads the JSON. It is more lenient than RFC 8259 and keeps only one of se
 ordinary only if it is plain in every respect that `canonical` could judge otherwise; any doubt sends it there.
 """
 
-import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,26 +20,19 @@ import pyarrow.compute as pc
 
 from pipelines.privacy.identity import Keys, canonical_text
 from pipelines.sources.events import canonical, vectors
-from pipelines.sources.events.blocks import SCAN_SIZE, Block
+from pipelines.sources.events.blocks import Block
 from pipelines.sources.events.canonical import Refused
 from pipelines.sources.events.instants import MICROSECONDS_A_DAY
-from pipelines.sources.events.mapping import Mapping, Path
+from pipelines.sources.events.mapping import Mapping
+from pipelines.sources.events.ordinary import count_in_lines, ordinary_lines
 from pipelines.sources.events.rows import REMEMBERED_USERS, Pseudonyms, event_table, user_columns
+from pipelines.sources.events.shapes import Shape, Shapes, braces_expected, json_path
 from pipelines.sources.events.tables import INSTANT, READ_EVENTS
 from pipelines.sources.events.vectors import Flags, Numbers, Tokens
 
 Rows = npt.NDArray[np.int32]
 
-LONGEST_ORDINARY_LINE = canonical.LONGEST_METADATA // 2
-MOST_CONTAINERS = 16
 LINES_TO_LEARN_FROM = 16
-
-MOST_BRACKETS = 50
-NOT_ORDINARY = r"(?i)nan|inf|,\s*[\]}]"
-"""What DuckDB takes for JSON and RFC 8259 does not. Only lines with a SUSPICIOUS byte need to be searched for it."""
-SUSPICIOUS = np.zeros(256, np.bool_)
-SUSPICIOUS[list(b"nNfFyY \t\r\n")] = True
-"""Bytes that may stand before a comma or a closing bracket at the end of such a thing: NaN, inf, Infinity, white space."""
 
 PLAIN_INTEGER = re.compile(vectors.PLAIN_INTEGER)
 JSON_NULL = "null"
@@ -103,8 +96,7 @@ class LineReader:
         # One thread each: several readers work at once, on different blocks.
         self._connection = duckdb.connect(config={"threads": 1})
         self._paths = [(name, path) for name in EXTRACTED for path in mapping.of(name)]
-        self._containers: list[Path] = list(mapping.known)
-        self._heads = {(name,) for name in mapping.heads}
+        self._shapes = Shapes(mapping, self._query)
         self._key_categories = vectors.Categories(lambda token: canonical.printable_key(_text(token)))
         self._code_categories = vectors.Categories(lambda token: canonical.printable_code(_text(token)))
         self._flag_categories = vectors.Categories(_flag)
@@ -118,98 +110,75 @@ class LineReader:
         """Read a block; every line that is not blank ends in `events` or in `rejected`."""
         self._learn(block)
         outcome = Outcome()
-        ordinary = self._candidates(block)
-        rows = np.flatnonzero(ordinary).astype(np.int32)
+        is_left = np.ones(len(block), np.bool_)
+        rows = np.flatnonzero(ordinary_lines(block)).astype(np.int32)
         if len(rows):
-            ordinary[:] = False
-            ordinary[self._read_ordinary(block, block.lines(), rows, outcome)] = True
-        self._read_others(block, np.flatnonzero(~ordinary).astype(np.int32), outcome)
+            is_left[self._read_ordinary(block, rows, outcome)] = False
+        self._read_others(block, np.flatnonzero(is_left).astype(np.int32), outcome)
         return outcome
 
     def _learn(self, block: Block) -> None:
-        """Look at some lines for the objects inside events, whose names are then checked fast."""
         for row in range(0, len(block), len(block) // LINES_TO_LEARN_FROM + 1):
-            if len(self._containers) >= MOST_CONTAINERS:
+            if self._shapes.knows_enough:
                 return
-            try:
-                content = canonical.parse_object(block.line(row))
-            except Refused:
-                continue
-            new = (path for path in _object_paths(content, ()) if path not in self._containers)
-            self._containers.extend(itertools.islice(new, MOST_CONTAINERS - len(self._containers)))
+            with suppress(Refused):
+                self._shapes.learn(canonical.parse_object(block.line(row)))
 
-    def _candidates(self, block: Block) -> Flags:
-        """Tell which lines may be ordinary, by their bytes alone."""
-        data = np.frombuffer(block.data, np.uint8)
-        starts, lengths = block.offsets[:-1], np.diff(block.offsets)
-        first = data[np.minimum(starts, len(data) - 1)]
-        ordinary: Flags = (first == b"{"[0]) & (lengths <= LONGEST_ORDINARY_LINE)
+    def _read_ordinary(self, block: Block, rows: Rows, outcome: Outcome) -> Rows:
+        """Read those lines that are ordinary in every respect, and return their rows."""
         lines = block.lines()
-        try:
-            lines.validate(full=True)
-        except pa.ArrowInvalid:
-            for row in np.flatnonzero(~np.asarray(pc.string_is_ascii(lines))).tolist():
-                ordinary[row] = ordinary[row] and _is_text(block.line(row))
-        if block.data.count(b"[") >= MOST_BRACKETS:
-            brackets = np.bincount(block.rows_of(np.flatnonzero(data == b"["[0])), minlength=len(block))
-            ordinary &= brackets < MOST_BRACKETS
-        suspects = np.unique(block.rows_of(_suspicious(data)))
-        suspects = suspects[ordinary[suspects]]
-        if len(suspects):
-            found = pc.match_substring_regex(lines.take(pa.array(suspects)), NOT_ORDINARY)
-            ordinary[suspects] = ~np.asarray(found)
-        return ordinary
-
-    def _read_ordinary(self, block: Block, lines: pa.StringArray, rows: Rows, outcome: Outcome) -> Rows:
-        """Read ordinary lines, and return the rows of those that were."""
-        tokens = self._tokens(_table(lines, rows))
-        columns, sure = self._canonical_columns(tokens)
+        table = _table(lines, rows)
+        shapes, positions = self._shapes.of(table)
+        clean = np.array([shape.is_clean for shape in shapes], np.bool_)[positions]
+        # As many braces as objects: nothing hides in an object that was not looked into.
+        clean &= count_in_lines(block, b"{")[rows] == braces_expected(shapes, positions)
+        if not clean.all():
+            rows, positions = rows[clean], positions[clean]
+            table = _table(lines, rows)
+        if not len(rows):
+            return rows
+        columns, sure = self._canonical_columns(self._tokens(table, shapes), len(rows))
         if not sure.all():
-            rows, columns = rows[sure], columns.filter(pa.array(sure))
-        groups = self._groups(block, _table(lines, rows))
-        clean = np.sort(
-            np.concatenate([group.rows for group in groups if group.names is not None] or [rows[:0]])
+            rows, positions, columns = rows[sure], positions[sure], columns.filter(pa.array(sure))
+        for shape, count in zip(shapes, np.bincount(positions, minlength=len(shapes)).tolist(), strict=True):
+            if count:
+                outcome.add_unknown(shape.unknown, count)
+        columns = columns.append_column(
+            "line_number", pa.array(rows.astype(np.int64) + block.first_line_number)
         )
-        if len(clean) < len(rows):
-            rows, columns = rows[clean], columns.take(pa.array(clean))
-        for group in groups:
-            if group.names is not None:
-                outcome.add_unknown(self._unknown(group.names), len(group.rows))
-        if len(rows):
-            numbers = pa.array(rows.astype(np.int64) + block.first_line_number)
-            columns = columns.append_column("line_number", numbers)
-            outcome.events.append(
-                pa.table([columns.column(name) for name in READ_EVENTS.names], schema=READ_EVENTS)
-            )
+        outcome.events.append(
+            pa.table([columns.column(name) for name in READ_EVENTS.names], schema=READ_EVENTS)
+        )
         return rows
 
-    def _tokens(self, table: pa.Table) -> pa.Table:
-        paths = ", ".join(_json_path(path) for _, path in self._paths)
-        wanted = ", ".join(
-            f"tokens[{position + 1}] as token_{position}" for position in range(len(self._paths))
-        )
-        return self._query(
-            f"""
-            select tokens is not null as sure, {wanted}
-            from (select try(json_extract(line, [{paths}])) as tokens from lines)
-            """,  # noqa: S608 - paths of the mapping, quoted
+    def _tokens(self, table: pa.Table, shapes: Sequence[Shape]) -> list[tuple[str, pa.StringArray]]:
+        """Take the mapped values out of lines: columns of tokens, each with the name of its field."""
+        wanted = [
+            (name, path) for name, path in self._paths if any(path in shape.present for shape in shapes)
+        ]
+        if not wanted:
+            return []
+        paths = ", ".join(json_path(path) for _, path in wanted)
+        columns = ", ".join(f"tokens[{number}] as token_{number}" for number in range(1, len(wanted) + 1))
+        tokens = self._query(
+            f"select {columns} from (select json_extract(line, [{paths}]) as tokens from lines)",  # noqa: S608
             table,
         )
+        found = [
+            (name, column.combine_chunks()) for (name, _), column in zip(wanted, tokens.columns, strict=True)
+        ]
+        return [(name, column) for name, column in found if column.null_count < len(column)]
 
-    def _canonical_columns(self, tokens: pa.Table) -> tuple[pa.Table, Flags]:
+    def _canonical_columns(
+        self, tokens: list[tuple[str, pa.StringArray]], rows: int
+    ) -> tuple[pa.Table, Flags]:
         """Read the columns of tokens; the rows that are not sure hold nothing of use."""
 
         def of(name: str) -> list[pa.StringArray]:
-            columns = [
-                tokens.column(f"token_{position}").combine_chunks()
-                for position, (field, _) in enumerate(self._paths)
-                if field == name
-            ]
-            return [column for column in columns if column.null_count < len(column)]
+            return [column for field, column in tokens if field == name]
 
-        rows = tokens.num_rows
         columns: dict[str, Any] = {}
-        sure = np.asarray(tokens.column("sure").combine_chunks()).copy()
+        sure = np.ones(rows, np.bool_)
         for name in ("event_id", "session_id"):
             columns[name], absent, unsure = _first_id(of(name), rows)
             sure &= ~unsure & ~(absent & (name == "event_id"))
@@ -241,66 +210,6 @@ class LineReader:
         columns["received_at"] = pa.array(received_at, mask=not_received).cast(INSTANT)
         return pa.table(columns), sure
 
-    def _groups(self, block: Block, table: pa.Table) -> list["Group"]:
-        """Group lines by the names in their objects; a group that may hide something has no names."""
-        if not table.num_rows:
-            return []
-        groups = self._grouped(table, "null::bigint")
-        if sum(group.objects * len(group.rows) for group in groups) == self._braces(block, table):
-            return groups
-        # Some line holds an object that nobody looked into (or a brace in a text).
-        return self._grouped(table, "length(line) - length(replace(line, '{', ''))")
-
-    def _grouped(self, table: pa.Table, braces: str) -> list["Group"]:
-        paths = [_json_path(path) for path in self._containers]
-        # What has no names is an object without any, or no object.
-        kinds = ", ".join(
-            f"case when len(names[{number}]) = 0 then json_type(line, {path}) end"
-            for number, path in enumerate(paths, 1)
-        )
-        found = self._query(
-            f"""
-            select names, [{kinds}] as kinds, {braces} as braces, list(row) as rows
-            from (select row, line, try(json_keys(line, [{", ".join(paths)}])) as names from lines)
-            group by all
-            """,  # noqa: S608 - paths, quoted
-            table,
-        )
-        rows = found.column("rows")
-        return [
-            self._group(np.asarray(rows[position].values), **group)
-            for position, group in enumerate(found.drop_columns("rows").to_pylist())
-        ]
-
-    def _group(
-        self, rows: Rows, names: list[list[str] | None] | None, kinds: list[str | None], braces: int | None
-    ) -> "Group":
-        if names is None:
-            return Group(rows, None, 0)
-        objects = sum(bool(inside) or kind == "OBJECT" for inside, kind in zip(names, kinds, strict=True))
-        is_repeated = any(len(set(inside)) < len(inside) for inside in names if inside)
-        holds_text = any(
-            kind == "VARCHAR" and path in self._heads
-            for path, kind in zip(self._containers, kinds, strict=True)
-        )
-        is_clean = braces in {None, objects} and not is_repeated and not holds_text
-        return Group(rows, names if is_clean else None, objects)
-
-    def _braces(self, block: Block, table: pa.Table) -> int:
-        if table.num_rows == len(block):
-            return block.data.count(b"{", int(block.offsets[0]), int(block.offsets[-1]))
-        return int(pc.sum(pc.count_substring(table.column("line"), "{")).as_py())
-
-    def _unknown(self, listed: list[list[str] | None]) -> list[str]:
-        """List the names outside the mapping, as `canonical.unknown_names` does."""
-        return [
-            ".".join((*path, name))
-            for path, names in zip(self._containers, listed, strict=True)
-            if path in self._mapping.known
-            for name in names or ()
-            if name not in self._mapping.known[path]
-        ]
-
     def _read_others(self, block: Block, rows: Rows, outcome: Outcome) -> None:
         """Read lines one by one, by the definition."""
         events, numbers = [], []
@@ -330,33 +239,10 @@ class LineReader:
             self._connection.unregister("lines")
 
 
-@dataclass(frozen=True)
-class Group:
-    """Lines whose objects hold the same names."""
-
-    rows: Rows
-    names: list[list[str] | None] | None
-    """Names in each container; None where the lines have to be read one by one."""
-    objects: int
-
-
-def _suspicious(data: npt.NDArray[np.uint8]) -> Numbers:
-    """Find the commas and closing brackets that may end something that is no JSON."""
-    found = []
-    for start in range(0, len(data), SCAN_SIZE):
-        piece = data[start : start + SCAN_SIZE]
-        # One bit tells "]" from "}".
-        closing = (piece | 0x20) == b"}"[0]
-        positions = np.flatnonzero(closing | (piece == b","[0])) + start
-        before = data[positions - 1]
-        found.append(positions[SUSPICIOUS[before] | ((before == b","[0]) & (data[positions] != b","[0]))])
-    return np.concatenate(found or [np.empty(0, np.int64)])
-
-
 def _table(lines: pa.StringArray, rows: Rows) -> pa.Table:
     if len(rows) < len(lines):
         lines = lines.take(pa.array(rows))
-    return pa.table({"row": np.arange(len(lines), dtype=np.int32), "line": lines})
+    return pa.table({"line": lines})
 
 
 def _first_id(columns: Sequence[pa.StringArray], rows: int) -> tuple[pa.Array, Flags, Flags]:
@@ -397,24 +283,3 @@ def _text(token: str) -> str | None:
 
 def _flag(token: str) -> bool | None:
     return BOOLEANS[token] if token in BOOLEANS else canonical.flag(_text(token))
-
-
-def _is_text(line: bytes) -> bool:
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _json_path(path: Path) -> str:
-    """Write a path for DuckDB, as a string of SQL."""
-    text = "$" + "".join(f'."{name}"' for name in path)
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _object_paths(content: dict[str, Any], above: Path) -> Iterator[Path]:
-    for name, value in content.items():
-        if isinstance(value, dict) and '"' not in name and "\\" not in name:
-            yield (*above, name)
-            yield from _object_paths(value, (*above, name))

@@ -17,6 +17,7 @@ from pipelines.sources.events.columns import LineReader, Outcome, Rejected
 from pipelines.sources.events.delimited import Record, Records, header_of
 from pipelines.sources.events.files import EventFile
 from pipelines.sources.events.mapping import Mapping
+from pipelines.sources.events.records import RecordSource
 from pipelines.sources.events.rows import Pseudonyms, event_table
 from pipelines.sources.events.typed import ROWS_AT_ONCE, read_rows, row_bytes
 
@@ -45,8 +46,10 @@ class Readers:
         while not self._line_readers.empty():
             self._line_readers.get().close()
 
-    def read(self, file: EventFile) -> Iterator[Outcome]:
-        """Read a file, some lines at a time."""
+    def read(self, file: EventFile | RecordSource) -> Iterator[Outcome]:
+        """Read a file or a table of another system, some lines at a time."""
+        if isinstance(file, RecordSource):
+            return map(self.read_rows, file.numbered())
         if file.format == "csv":
             return self._delimited(file)
         if file.format == "parquet":

@@ -19,6 +19,7 @@ from pipelines.sources.events.columns import Outcome, Rejected
 from pipelines.sources.events.files import EventFile
 from pipelines.sources.events.mapping import Mapping
 from pipelines.sources.events.readers import Readers
+from pipelines.sources.events.records import RecordSource
 from pipelines.sources.events.spool import Spool
 
 SHOWN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -65,7 +66,7 @@ class Reading:
 
     def __init__(
         self,
-        files: Sequence[EventFile],
+        files: Sequence[EventFile | RecordSource],
         mapping: Mapping,
         keys: Keys,
         folder: Path,
@@ -117,7 +118,7 @@ class Reading:
         finally:
             readers.close()
 
-    def _read_one(self, readers: Readers, file: EventFile, load_id: str) -> None:
+    def _read_one(self, readers: Readers, file: EventFile | RecordSource, load_id: str) -> None:
         count = FileCount()
         try:
             size = self._read_content(readers, file, count, load_id)
@@ -136,11 +137,14 @@ class Reading:
             self.counts[file.name] = count
             self._file_rows.append(self._file_row(file, size, count) | self._load(load_id))
 
-    def _read_content(self, readers: Readers, file: EventFile, count: FileCount, load_id: str) -> int:
+    def _read_content(
+        self, readers: Readers, file: EventFile | RecordSource, count: FileCount, load_id: str
+    ) -> int | None:
         shown = SHOW_EVERY
         size = file.size
         for outcome in readers.read(file):
-            size -= outcome.left_over
+            if size is not None:
+                size -= outcome.left_over
             for rows in outcome.events:
                 self._spools["events"].add(self._event_rows(file, rows, load_id))
             if outcome.rejected:
@@ -156,12 +160,14 @@ class Reading:
             spool.roll_back()
         self.failures.append(failure)
 
-    def _event_rows(self, file: EventFile, rows: pa.Table, load_id: str) -> pa.Table:
+    def _event_rows(self, file: EventFile | RecordSource, rows: pa.Table, load_id: str) -> pa.Table:
         columns = {name: rows.column(name) for name in rows.column_names}
         columns |= self._same_for_all(rows.num_rows, file, load_id)
         return pa.table([columns[name] for name in tables.EVENTS.names], schema=tables.EVENTS)
 
-    def _quarantine_rows(self, file: EventFile, rejected: Sequence[Rejected], load_id: str) -> pa.Table:
+    def _quarantine_rows(
+        self, file: EventFile | RecordSource, rejected: Sequence[Rejected], load_id: str
+    ) -> pa.Table:
         schema = tables.QUARANTINE
         columns: dict[str, Any] = {
             name: pa.array([getattr(line, name) for line in rejected], schema.field(name).type)
@@ -172,14 +178,14 @@ class Reading:
         }
         return pa.table([columns[name] for name in schema.names], schema=schema)
 
-    def _same_for_all(self, count: int, file: EventFile, load_id: str) -> dict[str, pa.Array]:
+    def _same_for_all(self, count: int, file: EventFile | RecordSource, load_id: str) -> dict[str, pa.Array]:
         return {
             "source_file": _repeated(file.name, count),
             "loaded_at": pa.repeat(pa.scalar(self._loaded_at, tables.INSTANT), count),
             "_dlt_load_id": _repeated(load_id, count),
         }
 
-    def _file_row(self, file: EventFile, size: int, count: FileCount) -> dict[str, Any]:
+    def _file_row(self, file: EventFile | RecordSource, size: int | None, count: FileCount) -> dict[str, Any]:
         return {
             "source_file": file.name,
             "size_bytes": size,

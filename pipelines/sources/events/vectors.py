@@ -210,25 +210,22 @@ class Categories:
         for column in columns:
             coded = column.dictionary_encode()
             tokens = [*coded.dictionary.to_pylist(), None]
-            known = list(map(self._positions.get, tokens))
+            known: list[Any] = list(map(self._positions.get, tokens))
             if None in known:
-                known = [self._position(token) for token in tokens]
+                for number, position in enumerate(known):
+                    if position is None:
+                        known[number] = self._position(tokens[number])
             positions = np.array(known, np.int32)[np.asarray(coded.indices.fill_null(len(tokens) - 1))]
             found = np.where(found == ABSENT, positions, found)
         return found
 
-    def _position(self, token: str | None) -> int:
-        position = self._positions.get(token)
-        if position is None:
-            assert token is not None
-            try:
-                value = self._meaning(token)
-                position = (
-                    ABSENT if value is None else self._of_values.setdefault(value, len(self._of_values))
-                )
-            except TypeError:
-                position = UNSURE
-            self._positions[token] = position
+    def _position(self, token: str) -> int:
+        try:
+            value = self._meaning(token)
+            position = ABSENT if value is None else self._of_values.setdefault(value, len(self._of_values))
+        except TypeError:
+            position = UNSURE
+        self._positions[token] = position
         return position
 
 
