@@ -11,6 +11,7 @@ import random
 import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
+from itertools import count
 from typing import Protocol, TypeVar
 
 from hypothesis import strategies as st
@@ -180,22 +181,29 @@ def _history(choose: Choose, clock: Clock, events: int) -> History:
     lines: list[bytes] = []
     # Fewer ids than events: some are taken twice.
     numbers = tuple(range(events * 4 // 3))
+    unused = count(len(numbers))
     for _ in range(events):
         number = choose(numbers)
         event = _event(choose, number, clock)
         lines.append(_line(choose, event))
-        again = choose(("copy", "change", "broken", "retry", "none", "none", "none", "none"))
-        if again == "copy":
+        follows = choose(("copy", "change", "broken", "retries", "namesake", "none", "none", "none"))
+        if follows == "copy":
             lines.append(_line(choose, event))
-        elif again == "change":
+        elif follows == "change":
             lines.append(_line(choose, event | _another(choose, number, clock)))
-        elif again == "retry":
-            event |= {"event_key": "test_completed"}
-            for attempt in range(choose((2, 3, 7))):
-                event |= _retry(choose, event, len(numbers) + 8 * len(lines) + attempt)
-                lines.append(_line(choose, event))
-        elif again == "broken":
+        elif follows == "broken":
             lines.append(choose(_BROKEN))
+        elif follows == "retries":
+            event |= {"event_key": "test_completed"}
+            for _ in range(choose((2, 3, 7))):
+                event |= _retry(choose, event, next(unused))
+                lines.append(_line(choose, event))
+        elif follows == "namesake":
+            # A test without a session, and a session that is called what this test is called.
+            name = _event_id(next(unused))
+            event |= {"event_key": "test_completed", "event_id": name, "session_id": ""}
+            lines.append(_line(choose, event))
+            lines.append(_line(choose, event | {"event_id": _event_id(next(unused)), "session_id": name}))
     return History(clock, tuple(lines))
 
 
