@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import dlt
 import duckdb
 from dlt.common.configuration.providers.toml import TomlProviderReadException
+from dlt.common.schema.exceptions import SchemaException
 from filelock import FileLock, Timeout
 
 from pipelines.errors import KpiError, SettingError
@@ -60,13 +61,23 @@ class Warehouse:
         return dlt.destinations.duckdb(str(self.duckdb_path))
 
     def pipeline(self, source: str) -> dlt.Pipeline:
-        """Make the dlt pipeline that loads a source into its raw schema."""
-        return dlt.pipeline(
-            pipeline_name=f"kpi_{source}",
-            destination=self.destination(),
-            dataset_name=self.dataset(source),
-            pipelines_dir=str(self.state_folder / "pipelines"),
-        )
+        """Make the dlt pipeline that loads a source into its raw schema.
+
+        Raises KpiError where its working folder is damaged.
+        """
+        name, folder = f"kpi_{source}", self.state_folder / "pipelines"
+        try:
+            return dlt.pipeline(
+                pipeline_name=name,
+                destination=self.destination(),
+                dataset_name=self.dataset(source),
+                pipelines_dir=str(folder),
+            )
+        except (ValueError, KeyError, SchemaException) as error:
+            raise KpiError(
+                f"dlt's working folder {folder / name} cannot be read ({type(error).__name__}).",
+                start_over(folder / name),
+            ) from error
 
     def today(self) -> dt.date:
         """The calendar day it is now in the reporting zone."""
@@ -133,6 +144,11 @@ class Warehouse:
             duckdb.connect(str(self.duckdb_path)).close()
         except (duckdb.Error, OSError) as error:
             raise busy(self.duckdb_path, error) from error
+
+
+def start_over(working_folder: Path | str) -> str:
+    """Say how to go on where the files of a load that was under way are damaged."""
+    return f"delete {working_folder}, then start again: what was on its way is read from its source once more."
 
 
 def is_full(text: str) -> bool:
@@ -221,19 +237,29 @@ def warehouse() -> Warehouse:
 
 
 def _seeds_path() -> Path | None:
+    """Read the folder of the user's own seeds, relative to the project.
+
+    It must lie in the project: dbt writes what it ran to its target folder joined with this path, and joined
+    with an absolute one that is the seed itself.
+    """
     text = setting("kpi_seeds_path")
     if text is None:
         return None
+    remedy = "mkdir my_seeds && cp seeds/*.csv my_seeds/, change what is yours there, and set it to my_seeds."
+    if Path(text).is_absolute() or not (PROJECT_ROOT / text).resolve().is_relative_to(PROJECT_ROOT):
+        raise SettingError(f"KPI_SEEDS_PATH is '{text}', which is no folder of the project.", remedy)
     folder = PROJECT_ROOT / text
     missing = sorted(
         seed.name for seed in (PROJECT_ROOT / "seeds").glob("*.csv") if not (folder / seed.name).is_file()
     )
     if missing:
+        raise SettingError(f"KPI_SEEDS_PATH is '{text}', where there is no {', '.join(missing)}.", remedy)
+    if folder.resolve() != PROJECT_ROOT / "seeds" and any(folder.glob("*.yml")):
         raise SettingError(
-            f"KPI_SEEDS_PATH is '{text}', where there is no {', '.join(missing)}.",
-            "Copy the project's seeds folder, change what is yours in the copy, and name the copy.",
+            f"KPI_SEEDS_PATH is '{text}', where there are .yml files.",
+            "Keep only the CSV files there: types, descriptions and tests come from the project's own seeds folder.",
         )
-    return folder
+    return Path(text)
 
 
 @contextmanager

@@ -63,9 +63,17 @@ def canonical_text(value: object) -> str | None:
     number = Decimal(str(value))
     if not number.is_finite():
         raise TypeError("a number that is not finite")
-    if number == number.to_integral_value() and number.adjusted() < LONGEST_EXACT_EXPONENT:
-        return str(int(number))
-    return format(number.normalize(), "f") if abs(number.adjusted()) < LONGEST_EXACT_EXPONENT else str(number)
+    if not number:
+        return "0"
+    if abs(number.adjusted()) >= LONGEST_EXACT_EXPONENT:
+        sign, digits, exponent = number.as_tuple()
+        coefficient = "".join(map(str, digits))
+        shortest = coefficient.rstrip("0")
+        zeros = len(coefficient) - len(shortest)
+        return f"{'-' if sign else ''}{shortest}E{int(exponent) + zeros}"
+    # Written out, never rounded: Decimal's own arithmetic keeps 28 digits only.
+    text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def load_keys(warehouse: Warehouse) -> Keys:

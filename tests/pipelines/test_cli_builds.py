@@ -148,16 +148,40 @@ def test_a_backfill_that_was_stopped_is_finished_by_the_same_command(
 
 def test_own_seeds_take_the_place_of_ours(loaded: tuple[House, Finished], tmp_path: Path) -> None:
     house = copied(loaded[0], tmp_path)
-    own = tmp_path / "own seeds"
-    own.mkdir()
-    for path in (PROJECT_ROOT / "seeds").glob("*.csv"):
-        shutil.copy(path, own)
-    with (own / "error_types.csv").open("a", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerow(["lens_fogged", "analysis_error"])
-    built = house.kpi("build", KPI_SEEDS_PATH=str(own))
-    built.is_well()
+    own = PROJECT_ROOT / "target" / f"own seeds of {tmp_path.name}"
+    own.mkdir(parents=True, exist_ok=True)
+    try:
+        for path in (PROJECT_ROOT / "seeds").glob("*.csv"):
+            shutil.copy(path, own)
+        with (own / "error_types.csv").open("a", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerow(["lens_fogged", "analysis_error"])
+        before = {path.name: path.read_bytes() for path in own.iterdir()}
+        built = house.kpi("build", KPI_SEEDS_PATH=str(own.relative_to(PROJECT_ROOT)))
+        built.is_well()
+        assert {path.name: path.read_bytes() for path in own.iterdir()} == before
+    finally:
+        shutil.rmtree(own)
     assert "has no column" not in built.text
     assert house.rows(
         "select analysis_error, total_errors from kpi_internal.daily_errors "
         f"where report_date = date '{TODAY}' and period_start_date = date '{ago(1)}'"
     ) == [(1, 2)]
+
+
+def test_seeds_outside_the_project_are_refused(house: House, tmp_path: Path) -> None:
+    """dbt would write over them."""
+    for path in (PROJECT_ROOT / "seeds").glob("*.csv"):
+        shutil.copy(path, tmp_path)
+    house.kpi("build", KPI_SEEDS_PATH=str(tmp_path)).fails_with(2, "KPI_SEEDS_PATH", "no folder of the project")
+    house.kpi("build", KPI_SEEDS_PATH="no_such_seeds").fails_with(2, "KPI_SEEDS_PATH", "event_roles.csv")
+
+
+def test_dbt_alone_never_reads_seeds_outside_the_project(house: House, tmp_path: Path) -> None:
+    """It joins its target folder with the path of a seed, and joined with an absolute path that is the seed."""
+    for path in (PROJECT_ROOT / "seeds").glob("*.csv"):
+        shutil.copy(path, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("*.csv")}
+    dbt = (str(BIN / "dbt"), "seed", "--profiles-dir", "profiles", "--target-path", str(tmp_path / "target"))
+    finished = house.program(*dbt, KPI_SEEDS_PATH=str(tmp_path))
+    assert finished.code != 0
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.csv")} == before
