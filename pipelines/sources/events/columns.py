@@ -25,7 +25,7 @@ from pipelines.sources.events.canonical import Refused
 from pipelines.sources.events.instants import MICROSECONDS_A_DAY
 from pipelines.sources.events.mapping import Mapping
 from pipelines.sources.events.ordinary import count_in_lines, ordinary_lines
-from pipelines.sources.events.rows import REMEMBERED_USERS, Pseudonyms, event_table, user_columns
+from pipelines.sources.events.rows import REMEMBERED_USERS, Pseudonyms, UserColumns, event_table
 from pipelines.sources.events.shapes import Shape, Shapes, braces_expected, json_path
 from pipelines.sources.events.tables import INSTANT, READ_EVENTS
 from pipelines.sources.events.vectors import Flags, Numbers, Tokens
@@ -89,10 +89,11 @@ class Outcome:
 class LineReader:
     """Reads blocks of JSON lines of one file (or of several that look alike)."""
 
-    def __init__(self, mapping: Mapping, keys: Keys) -> None:
+    def __init__(self, mapping: Mapping, keys: Keys, pseudonyms: Pseudonyms) -> None:
         self._mapping = mapping
         self._keys = keys
-        self._pseudonyms = Pseudonyms(keys)
+        self._pseudonyms = pseudonyms
+        self._user_columns = UserColumns(pseudonyms)
         # One thread each: several readers work at once, on different blocks.
         self._connection = duckdb.connect(config={"threads": 1})
         self._paths = [(name, path) for name in EXTRACTED for path in mapping.of(name)]
@@ -193,8 +194,8 @@ class LineReader:
             columns[name] = vectors.coded(positions, categories.values)
         positions = self._user_categories.read(of("user_id"), rows)
         sure &= positions != vectors.UNSURE
-        columns["user_key"], columns["record_key"] = user_columns(
-            positions, self._user_categories.values, self._pseudonyms
+        columns["user_key"], columns["record_key"] = self._user_columns.of(
+            positions, self._user_categories.values
         )
         positions = self._flag_categories.read(of("is_test"), rows)
         sure &= positions != vectors.UNSURE

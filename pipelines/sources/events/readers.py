@@ -38,7 +38,7 @@ class Readers:
         self._pool = ThreadPoolExecutor(self._workers, "events")
         self._line_readers: queue.SimpleQueue[LineReader] = queue.SimpleQueue()
         for _ in range(self._workers):
-            self._line_readers.put(LineReader(mapping, keys))
+            self._line_readers.put(LineReader(mapping, keys, self._pseudonyms))
 
     def close(self) -> None:
         """End the threads and free their memory."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines.privacy.identity import Keys
@@ -19,35 +20,51 @@ class Pseudonyms:
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
+        self._known: dict[str, tuple[str, int]] = {}
+
+    def of(self, user_ids: Sequence[str]) -> tuple[list[str], list[int]]:
+        """Give the user keys and the record keys of canonical ids, in their order. Several threads may call."""
+        known = self._known
+        if len(known) > REMEMBERED_USERS:
+            known = self._known = {}
+        found = [known.get(user_id) or self._new(known, user_id) for user_id in user_ids]
+        return [user_key for user_key, _ in found], [record_key for _, record_key in found]
+
+    def _new(self, known: dict[str, tuple[str, int]], user_id: str) -> tuple[str, int]:
+        made = (self._keys.user_pseudonym(user_id), self._keys.record_pseudonym(user_id))
+        return known.setdefault(user_id, made)
+
+
+class UserColumns:
+    """Makes the two pseudonym columns of rows that point into a list of canonical ids that grows."""
+
+    def __init__(self, pseudonyms: Pseudonyms) -> None:
+        self._pseudonyms = pseudonyms
         self._user_ids: list[str] = []
         self._user_keys = pa.array([], pa.string())
         self._record_keys = pa.array([], pa.int64())
 
-    def of(self, user_ids: list[str]) -> tuple[pa.Array, pa.Array]:
-        """Give the user keys and the record keys of canonical ids, in their order.
-
-        Fast where the list is the one of the call before, or that with more ids behind.
-        """
+    def of(self, positions: npt.NDArray[np.int32], user_ids: list[str]) -> tuple[pa.Array, pa.Array]:
+        """Give user keys and record keys; no user where a position is below 0."""
         known = len(self._user_ids)
-        if user_ids[:known] != self._user_ids or known > REMEMBERED_USERS:
+        if user_ids[:known] != self._user_ids:
             known = 0
-            self._user_keys, self._record_keys = self._user_keys[:0], self._record_keys[:0]
-        new = user_ids[known:]
-        if new:
-            user_keys = pa.array([self._keys.user_pseudonym(user_id) for user_id in new], pa.string())
-            record_keys = pa.array([self._keys.record_pseudonym(user_id) for user_id in new], pa.int64())
-            self._user_keys = pa.concat_arrays([self._user_keys, user_keys])
-            self._record_keys = pa.concat_arrays([self._record_keys, record_keys])
+        if len(user_ids) != len(self._user_ids) or not known:
+            user_keys, record_keys = self._pseudonyms.of(user_ids[known:])
+            self._user_keys = pa.concat_arrays([self._user_keys[:known], pa.array(user_keys, pa.string())])
+            self._record_keys = pa.concat_arrays(
+                [self._record_keys[:known], pa.array(record_keys, pa.int64())]
+            )
         self._user_ids = user_ids
-        return self._user_keys, self._record_keys
+        indices = pa.array(positions, mask=positions < 0)
+        return pa.DictionaryArray.from_arrays(indices, self._user_keys), self._record_keys.take(indices)
 
 
 def event_table(events: Sequence[Event], line_numbers: Sequence[int], pseudonyms: Pseudonyms) -> pa.Table:
     """Make the table of some events and of the lines on which they stand."""
     users = pa.array([event.user_id for event in events], pa.string()).dictionary_encode()
-    user_keys, record_keys = user_columns(
-        np.asarray(users.indices.fill_null(-1)), users.dictionary.to_pylist(), pseudonyms
-    )
+    positions = np.asarray(users.indices.fill_null(-1))
+    user_keys, record_keys = UserColumns(pseudonyms).of(positions, users.dictionary.to_pylist())
     columns: dict[str, Any] = {
         name: pa.array([getattr(event, name) for event in events], READ_EVENTS.field(name).type)
         for name in READ_EVENTS.names
@@ -59,12 +76,3 @@ def event_table(events: Sequence[Event], line_numbers: Sequence[int], pseudonyms
         "line_number": pa.array(line_numbers, pa.int64()),
     }
     return pa.table([columns[name] for name in READ_EVENTS.names], schema=READ_EVENTS)
-
-
-def user_columns(
-    indices: "np.ndarray[Any, Any]", user_ids: list[str], pseudonyms: Pseudonyms
-) -> tuple[pa.Array, pa.Array]:
-    """Make the two pseudonym columns of rows that point into a list of canonical ids (below 0: no user)."""
-    user_keys, record_keys = pseudonyms.of(user_ids)
-    positions = pa.array(indices.astype(np.int32), mask=indices < 0)
-    return pa.DictionaryArray.from_arrays(positions, user_keys), record_keys.take(positions)
