@@ -334,3 +334,5 @@ def test_a_killed_run_is_mended_by_the_next(tmp_path: Path, place: Path, where: 
     assert rows(tmp_path, f"select count(*) from ({arrivals})") == [(400,)]
     assert rows(tmp_path, "select count(distinct source_file) from files") == [(2,)]
     assert load(tmp_path).rows["events"] == 0
+    left = [path.name for path in (tmp_path / ".kpi").rglob("*.parquet")]
+    assert left == []

@@ -54,12 +54,12 @@ def events(reading: Reading) -> Iterable[DltResource]:
     def fingerprints() -> Iterator[Any]:
         yield reading.fingerprint_rows(_load_id())
 
-    def resource(name: str, rows: Iterator[Any], schema: Any, disposition: str = "append") -> DltResource:
+    def resource(name: str, rows: Iterator[Any], schema: Any) -> DltResource:
         return dlt.resource(  # type: ignore[call-overload,no-any-return]
             rows,
             name=name,
             columns=tables.dlt_columns(schema),
-            write_disposition=disposition,
+            write_disposition="append",
             schema_contract=tables.FROZEN,
         )
 
@@ -67,7 +67,7 @@ def events(reading: Reading) -> Iterable[DltResource]:
         resource("events", parts("events"), tables.EVENTS),
         resource("quarantine", parts("quarantine"), tables.QUARANTINE),
         resource("files", files(), tables.FILES),
-        resource("key_fingerprints", fingerprints(), tables.KEY_FINGERPRINTS, "replace"),
+        resource("key_fingerprints", fingerprints(), tables.KEY_FINGERPRINTS),
     )
 
 
@@ -124,11 +124,12 @@ def load(warehouse: Warehouse, progress: Progress) -> LoadReport:
     elif not new:
         report.notes.append("events: no new event files.")
     folder = warehouse.state_folder / "events_spool"
+    # A killed run may have left its own behind.
+    shutil.rmtree(folder, ignore_errors=True)
     loaded_at = dt.datetime.now(dt.UTC)
     batches = _loads(new)
     batches.extend([source] for source in records)
     for batch in batches or ([] if stored else [[]]):
-        shutil.rmtree(folder, ignore_errors=True)
         reading = Reading(batch, mapping, keys, folder, loaded_at, progress)
         try:
             run_pipeline(warehouse, pipeline, events(reading))
@@ -161,7 +162,7 @@ def _stored(warehouse: Warehouse) -> list[dict[str, Any]]:
         warehouse,
         f"""
         select user_key, record_key, source_file, size_bytes, modified_at
-        from {schema}.key_fingerprints
+        from (select distinct user_key, record_key from {schema}.key_fingerprints)
         left join {schema}.files
             on files._dlt_load_id in (select load_id from {schema}._dlt_loads where status = 0)
         """,  # noqa: S608 - a name of ours
