@@ -77,7 +77,16 @@ def run_dbt(warehouse: Warehouse, arguments: list[str], progress: Progress) -> B
     artifacts = warehouse.state_folder / "dbt"
     command = [
         sys.executable,
-        *("-m", "dbt.cli.main", "--log-format", "json", "--log-level", "info", "--log-level-file", "none"),
+        *(
+            "-m",
+            "pipelines.dbt_process",
+            "--log-format",
+            "json",
+            "--log-level",
+            "info",
+            "--log-level-file",
+            "none",
+        ),
         *arguments,
         *("--target", warehouse.target, "--target-path", str(artifacts), "--log-path", str(artifacts)),
     ]
@@ -88,18 +97,21 @@ def run_dbt(warehouse: Warehouse, arguments: list[str], progress: Progress) -> B
         command,
         cwd=PROJECT_ROOT,
         env=warehouse.dbt_environment(),
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         encoding="utf-8",
         errors="replace",
     )
+    assert process.stdin is not None
     assert process.stdout is not None
     complaints: list[str] = []
     try:
         for line in process.stdout:
             _follow(line, complaints, progress)
         code = process.wait()
+        process.stdin.close()
     except BaseException:
         process.terminate()
         process.wait()

@@ -1,16 +1,20 @@
 """What loading has in common for every source: pending packages first, one report, readable errors."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import dlt
+import duckdb
 from dlt.common.pipeline import LoadInfo
-from dlt.destinations.exceptions import DatabaseUndefinedRelation, DestinationConnectionError
+from dlt.common.schema.typing import C_DLT_LOAD_ID, LOADS_TABLE_NAME
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from pipelines.errors import KpiError, causes, readable
-from pipelines.warehouse import Warehouse, busy, is_full
+from pipelines.warehouse import Warehouse, busy, is_full, start_over
 
 Progress = Callable[[str], None]
 """Called with one line of text whenever there is something to show."""
@@ -38,23 +42,81 @@ def run_pipeline(warehouse: Warehouse, pipeline: dlt.Pipeline, data: Any) -> Loa
     Raises KpiError with what happened and the remedy, whatever step of dlt failed.
     """
     finish_pending(warehouse, pipeline)
+    settled = _settled_file(pipeline)
+    settled.unlink(missing_ok=True)
     try:
-        return _checked(pipeline.run(data))
+        info = _checked(pipeline.run(data))
     except PipelineStepFailed as error:
         raise explained(warehouse, pipeline, error) from error
+    settled.touch()
+    return info
 
 
 def finish_pending(warehouse: Warehouse, pipeline: dlt.Pipeline) -> None:
     """Load what a killed run had extracted completely, so that the warehouse tells what is in it.
 
-    Raises KpiError as `run_pipeline` does.
+    What a load left there that will never be completed, or wrote twice, is taken out. Raises KpiError as
+    `run_pipeline` does.
     """
     warehouse.check_writable()
     try:
         while pipeline.has_pending_data:
             _checked(pipeline.run())
-    except PipelineStepFailed as error:
+        settled = _settled_file(pipeline)
+        if not settled.exists():
+            _drop_abandoned(pipeline)
+            # Brings the schema back where the working folder was lost.
+            pipeline.sync_destination()
+            _settle(warehouse, pipeline)
+            settled.touch()
+    except (PipelineStepFailed, ValueError) as error:
+        # Not every damaged file is met with inside a step.
         raise explained(warehouse, pipeline, error) from error
+
+
+def _settled_file(pipeline: dlt.Pipeline) -> Path:
+    """Name the file that is there while no load has been begun and not ended."""
+    return Path(pipeline.working_dir) / "settled"
+
+
+def _drop_abandoned(pipeline: dlt.Pipeline) -> None:
+    """Remove what killed runs had not extracted completely: dlt never comes back to it."""
+    for folder in (Path(pipeline.working_dir) / "normalize").glob("*/"):
+        if folder.name != "extracted":
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _settle(warehouse: Warehouse, pipeline: dlt.Pipeline) -> None:
+    """Make the tables that grow hold each row of each completed load once, and no others.
+
+    A killed load goes on with the file it was at, though that may be in already; one that failed for good, or whose
+    working folder is lost, is not gone on with at all. Tables that are merged into by key mend themselves, and
+    BigQuery knows by their names the files that it has taken.
+    """
+    if warehouse.target != "duckdb" or pipeline.default_schema_name is None:
+        return
+    with duckdb.connect(str(warehouse.duckdb_path)) as connection:
+        there = connection.execute(
+            "select table_name from information_schema.tables where table_schema = ?", [pipeline.dataset_name]
+        ).fetchall()
+        names = {name for (name,) in there}
+        for table in pipeline.default_schema.data_tables(seen_data_only=True):
+            grows = table.get("write_disposition") == "append" and C_DLT_LOAD_ID in table["columns"]
+            if grows and {table["name"], LOADS_TABLE_NAME} <= names:
+                for statement in _SETTLE:
+                    connection.execute(statement.format(schema=pipeline.dataset_name, table=table["name"]))
+
+
+# Only the newest load can have been gone on with.
+_SETTLE = (
+    "begin",
+    "delete from {schema}.{table} where _dlt_load_id not in (select load_id from {schema}._dlt_loads)",
+    "create or replace temp table newest as select distinct * from {schema}.{table} "
+    "where _dlt_load_id = (select load_id from {schema}._dlt_loads order by rowid desc limit 1)",
+    "delete from {schema}.{table} where _dlt_load_id in (select _dlt_load_id from newest)",
+    "insert into {schema}.{table} select * from newest",
+    "commit",
+)
 
 
 def _checked(info: LoadInfo | None) -> LoadInfo | None:
@@ -91,22 +153,30 @@ def explained(warehouse: Warehouse, pipeline: dlt.Pipeline, error: Exception) ->
     return KpiError(
         f"Loading {source} failed in step '{getattr(error, 'step', 'run')}' ({type(chain[-1]).__name__}).",
         f"See the log with: RUNTIME__LOG_LEVEL=INFO kpi ingest {source}. Nothing loaded before is lost; "
-        "the next run goes on where this one stopped.",
+        "the next run goes on where this one stopped. If it stops there too, what is on its way is damaged: "
+        f"{start_over(pipeline.working_dir)}",
     )
 
 
 def query(warehouse: Warehouse, sql: str, *parameters: Any) -> list[dict[str, Any]]:
     """Run a query on either warehouse: one dict per row; no rows where a table is not there yet."""
-    if warehouse.target == "duckdb" and not warehouse.duckdb_path.exists():
-        return []
+    if warehouse.target == "duckdb":
+        # dlt's own client takes half a second to find its settings.
+        if not warehouse.duckdb_path.exists():
+            return []
+        with warehouse.reader() as connection:
+            try:
+                return _dicts(connection.execute(sql.replace("%s", "?"), list(parameters)))
+            except duckdb.CatalogException:
+                return []
     pipeline = warehouse.pipeline("queries")
     try:
         with pipeline.sql_client() as client, client.execute_query(sql, *parameters) as cursor:
-            names = [column[0] for column in cursor.description]
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+            return _dicts(cursor)
     except DatabaseUndefinedRelation:
         return []
-    except DestinationConnectionError as error:
-        if warehouse.target != "duckdb":
-            raise
-        raise busy(warehouse.duckdb_path, error) from error
+
+
+def _dicts(cursor: Any) -> list[dict[str, Any]]:
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
