@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-READ_SIZE = 8 * 1024 * 1024
+READ_SIZE = 16 * 1024 * 1024
 LONGEST_LINE = 16 * 1024 * 1024
 SCAN_SIZE = 256 * 1024
 NEWLINE = 10
