@@ -148,7 +148,9 @@ class Warehouse:
 
 def start_over(working_folder: Path | str) -> str:
     """Say how to go on where the files of a load that was under way are damaged."""
-    return f"delete {working_folder}, then start again: what was on its way is read from its source once more."
+    return (
+        f"delete {working_folder}, then start again: what was on its way is read from its source once more."
+    )
 
 
 def is_full(text: str) -> bool:

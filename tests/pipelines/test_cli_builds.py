@@ -172,7 +172,9 @@ def test_seeds_outside_the_project_are_refused(house: House, tmp_path: Path) -> 
     """dbt would write over them."""
     for path in (PROJECT_ROOT / "seeds").glob("*.csv"):
         shutil.copy(path, tmp_path)
-    house.kpi("build", KPI_SEEDS_PATH=str(tmp_path)).fails_with(2, "KPI_SEEDS_PATH", "no folder of the project")
+    house.kpi("build", KPI_SEEDS_PATH=str(tmp_path)).fails_with(
+        2, "KPI_SEEDS_PATH", "no folder of the project"
+    )
     house.kpi("build", KPI_SEEDS_PATH="no_such_seeds").fails_with(2, "KPI_SEEDS_PATH", "event_roles.csv")
 
 
