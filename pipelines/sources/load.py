@@ -10,6 +10,7 @@ import dlt
 import duckdb
 from dlt.common.pipeline import LoadInfo
 from dlt.common.schema.typing import C_DLT_LOAD_ID, LOADS_TABLE_NAME
+from dlt.common.storages import PackageStorage
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.pipeline.exceptions import PipelineStepFailed
 
@@ -59,6 +60,7 @@ def finish_pending(warehouse: Warehouse, pipeline: dlt.Pipeline) -> None:
     `run_pipeline` does.
     """
     warehouse.check_writable()
+    _put_away(pipeline)
     try:
         while pipeline.has_pending_data:
             _checked(pipeline.run())
@@ -72,6 +74,14 @@ def finish_pending(warehouse: Warehouse, pipeline: dlt.Pipeline) -> None:
     except (PipelineStepFailed, ValueError) as error:
         # Not every damaged file is met with inside a step.
         raise explained(warehouse, pipeline, error) from error
+
+
+def _put_away(pipeline: dlt.Pipeline) -> None:
+    """Move completed packages to where dlt keeps them: it refuses those that were marked and not moved any more."""
+    load = Path(pipeline.working_dir) / "load"
+    for mark in load.glob(f"normalized/*/{PackageStorage.PACKAGE_COMPLETED_FILE_NAME}"):
+        (load / "loaded").mkdir(exist_ok=True)
+        mark.parent.rename(load / "loaded" / mark.parent.name)
 
 
 def _settled_file(pipeline: dlt.Pipeline) -> Path:
