@@ -115,6 +115,9 @@ def backfill_command(first: dt.date, last: dt.date) -> None:
 
     def work(house: Warehouse, progress: Progress, report: RunReport) -> None:
         report.build = build_marts(house, progress, backfill=(first, last))
+        click.echo(
+            f"reports: {(last - first).days + 1} report dates, {first} to {last}; the newest one stored is shown"
+        )
 
     _run(work)
 

@@ -25,6 +25,9 @@ from pipelines.errors import KpiError, SettingError
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 
+DUCKDB_MARK = slice(8, 12)
+"""Where every DuckDB file says that it is one."""
+
 Target = Literal["duckdb", "bigquery"]
 
 
@@ -228,14 +231,29 @@ def warehouse() -> Warehouse:
         raise SettingError(
             f"KPI_SCHEMA_PREFIX is '{prefix}'.", "Use lower-case letters, digits and _, with a letter first."
         )
-    path = Path(cast(str, setting("kpi_duckdb_path", "warehouse.duckdb")))
     return Warehouse(
         target=cast(Target, target),
-        duckdb_path=(path if path.is_absolute() else PROJECT_ROOT / path),
+        duckdb_path=_duckdb_path(),
         schema_prefix=prefix,
         reporting_timezone=zone,
         seeds_path=_seeds_path(),
     )
+
+
+def _duckdb_path() -> Path:
+    path = PROJECT_ROOT / cast(str, setting("kpi_duckdb_path", "warehouse.duckdb"))
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(DUCKDB_MARK.stop)
+    except OSError:
+        # Not there yet, or not to be opened: said where it is opened to be written.
+        return path
+    if beginning and beginning[DUCKDB_MARK] != b"DUCK":
+        raise SettingError(
+            f"KPI_DUCKDB_PATH is '{path}', which is no DuckDB file.",
+            "Name a warehouse, or a file that is not there yet.",
+        )
+    return path
 
 
 def _seeds_path() -> Path | None:

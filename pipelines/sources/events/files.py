@@ -98,6 +98,11 @@ def find_files(location: str) -> list[EventFile]:
         ) from None
     except PermissionError:
         raise KpiError(f"{location} may not be read.", "Give this user the right to read it.") from None
+    except Exception as error:  # each remote file system raises errors of its own
+        raise KpiError(
+            f"The place that SOURCES__EVENTS__PATH names cannot be listed ({type(error).__name__}).",
+            "Check its name, the credentials of its file system and the network, then start again.",
+        ) from error
     found = [_event_file(file_system, root, path, info) for path, info in listed.items()]
     return sorted((file for file in found if file is not None), key=lambda file: file.name)
 
