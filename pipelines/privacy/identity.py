@@ -18,7 +18,7 @@ from pipelines.errors import KpiError, SettingError
 from pipelines.warehouse import Warehouse, secret
 
 MINIMUM_KEY_LENGTH = 32
-LONGEST_EXACT_EXPONENT = 100
+LONGEST_EXACT_EXPONENT = 10_000
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,10 @@ class Keys:
     def record_pseudonym(self, canonical_id: str) -> int:
         """60 bits that stand for a user where figures are protected."""
         return int.from_bytes(hmac.digest(self.record_key, canonical_id.encode(), "sha256")[:8]) >> 4
+
+    def id_pseudonym(self, canonical_id: str) -> str:
+        """`hmac-` and 64 hexadecimal digits in place of the id of an event or a session that is more than an id."""
+        return "hmac-" + hmac.digest(self.user_key, b"id\0" + canonical_id.encode(), "sha256").hex()
 
     def line_hash(self, line: bytes) -> str:
         """64 hexadecimal digits that tell equal lines in quarantine; keyed, so that no guess can be tested."""

@@ -278,3 +278,17 @@ def test_another_user_key_is_refused_before_anything_is_read(tmp_path: Path) -> 
     assert keys_file.stat().st_mode & 0o777 == 0o600
     with environment(KPI_USER_KEY=""):
         load_lines(tmp_path, [event(3)])
+
+
+def test_ids_that_could_be_addresses_or_free_text_are_stored_as_hashes(tmp_path: Path) -> None:
+    odd = ["jane@example.com", "my first session", "x" * 129]
+    plain = ["a.b:c/d", "x" * 128]
+    names = [*odd, *plain]
+    load_lines(
+        tmp_path, [event(event_id=name, metadata={"session_id": name, "status": "success"}) for name in names]
+    )
+    found = stored(tmp_path, "event_id, session_id")
+    assert [pair[0] for pair in found] == [pair[1] for pair in found]
+    assert [name for name, _ in found[3:]] == plain
+    assert all(name.startswith("hmac-") and len(name) == 69 for name, _ in found[:3])
+    assert len(set(found)) == len(names)

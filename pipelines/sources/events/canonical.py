@@ -21,6 +21,7 @@ LONGEST_KEY = 128
 UNPRINTABLE = "(unprintable)"
 PRINTABLE_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 CONTROL_OR_AT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029@]")
+AT_OR_SPACE = re.compile(r"[@\s]")
 TRUE_TEXTS = frozenset({"true", "1", "yes"})
 FALSE_TEXTS = frozenset({"false", "0", "no"})
 EARLIEST = days_since_1970(2000, 1, 1) * MICROSECONDS_A_DAY
@@ -130,6 +131,11 @@ def printable_code(text: str | None) -> str | None:
     if text is not None and not PRINTABLE_CODE.fullmatch(text):
         return UNPRINTABLE
     return text
+
+
+def is_plain_id(text: str) -> bool:
+    """Tell an id from what could be an address or free text: no `@`, no white space inside, no more than 128 long."""
+    return len(text) <= LONGEST_KEY and not AT_OR_SPACE.search(text)
 
 
 def flag(value: object) -> bool | None:

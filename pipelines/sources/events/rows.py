@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines.privacy.identity import Keys
-from pipelines.sources.events.canonical import Event
+from pipelines.sources.events.canonical import Event, is_plain_id
 from pipelines.sources.events.tables import READ_EVENTS
 
 REMEMBERED_USERS = 100_000
@@ -29,6 +29,12 @@ class Pseudonyms:
             known = self._known = {}
         found = [known.get(user_id) or self._new(known, user_id) for user_id in user_ids]
         return [user_key for user_key, _ in found], [record_key for _, record_key in found]
+
+    def stored_id(self, canonical_id: str | None) -> str | None:
+        """Give the id of an event or a session as it is stored: as it is, unless it could be more than an id."""
+        if canonical_id is None or is_plain_id(canonical_id):
+            return canonical_id
+        return self._keys.id_pseudonym(canonical_id)
 
     def _new(self, known: dict[str, tuple[str, int]], user_id: str) -> tuple[str, int]:
         made = (self._keys.user_pseudonym(user_id), self._keys.record_pseudonym(user_id))
@@ -68,7 +74,11 @@ def event_table(events: Sequence[Event], line_numbers: Sequence[int], pseudonyms
     columns: dict[str, Any] = {
         name: pa.array([getattr(event, name) for event in events], READ_EVENTS.field(name).type)
         for name in READ_EVENTS.names
-        if name not in {"user_key", "record_key", "line_number"}
+        if name not in {"event_id", "session_id", "user_key", "record_key", "line_number"}
+    }
+    columns |= {
+        name: pa.array([pseudonyms.stored_id(getattr(event, name)) for event in events], pa.string())
+        for name in ("event_id", "session_id")
     }
     columns |= {
         "user_key": user_keys,

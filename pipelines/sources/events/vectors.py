@@ -12,12 +12,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.sources.events.canonical import LONGEST_KEY
 from pipelines.sources.events.instants import DAYS
 
 ABSENT = -1
 UNSURE = -2
 
-QUOTE, BACKSLASH, BLANK, NULL_LETTER, MINUS, ZERO, NINE = 34, 92, 32, 110, 45, 48, 57
+QUOTE, BACKSLASH, BLANK, NULL_LETTER, MINUS, ZERO, NINE, AT = 34, 92, 32, 110, 45, 48, 57, 64
 PLAIN_INTEGER = r"^(0|-?[1-9][0-9]{0,80})$"
 SHORTEST_INSTANT, LONGEST_INSTANT = 21, 62
 MONTH_DAYS = np.array([0, *DAYS, 0, 0, 0], np.int64)
@@ -63,6 +64,10 @@ def ids(tokens: Tokens) -> tuple[pa.StringArray, Flags]:
         ascii_only = np.asarray(pc.string_is_ascii(tokens.column).fill_null(True))
         escaped = np.asarray(pc.match_substring(tokens.column, "\\").fill_null(False))
         plain &= ascii_only & ~escaped
+    # So is what is no plain id.
+    plain &= tokens.lengths <= LONGEST_KEY + 2
+    if len(span) and ((span == AT) | (span == BLANK)).any():
+        plain &= ~np.asarray(pc.match_substring_regex(tokens.column, "[@ ]").fill_null(False))
     sure = plain | tokens.absent
     numbers = ~sure & ((tokens.first == MINUS) | ((tokens.first >= ZERO) & (tokens.first <= NINE)))
     if numbers.any():
