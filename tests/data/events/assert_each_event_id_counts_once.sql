@@ -6,30 +6,39 @@ arrivals as (
 
 ),
 
-staged as (
+last_batch as (
 
-    select * from {{ ref('stg_events__events') }}
-
-),
-
-settled as (
-
-    select count(*) as ids
+    select max(batch) as batch
     from arrivals
-    where fate not in ('duplicate', 'conflict')
 
 ),
 
-known as (
+-- Ids that the last run settled, against all arrivals of theirs.
+settled_ids as (
 
-    select count(distinct event_id) as ids
-    from staged
+    select arrivals.event_hash
+    from arrivals
+    inner join last_batch
+        on arrivals.batch = last_batch.batch
+    group by arrivals.event_hash
+
+),
+
+winners as (
+
+    select
+        arrivals.event_hash,
+        sum(case when arrivals.settled = 'winner' then 1 else 0 end) as winners,
+        count(distinct arrivals.batch) as batches
+    from arrivals
+    inner join settled_ids
+        on arrivals.event_hash = settled_ids.event_hash
+    group by arrivals.event_hash
 
 )
 
-select
-    settled.ids as settled_ids,
-    known.ids as known_ids
-from settled
-cross join known
-where settled.ids != known.ids
+-- Two ids can share a hash, so that two winners are no error in themselves; no winner is.
+select * from winners
+where
+    winners = 0
+    or batches > 1
