@@ -2,14 +2,16 @@
 -- would write them who never has to do it again.
 create schema hand;
 create table hand.report as
-with starts as (
+with dates as (
+    select date '{report_date}' as report_date, unnest(range(13))::int as age
+), starts as (
     select 'day' as grain, report_date - age as start_date, report_date - age as end_date, age from dates
     union all
     select 'week', date_trunc('week', report_date)::date - 7 * age, date_trunc('week', report_date)::date - 7 * age + 6, age from dates
     union all
     select 'month', (date_trunc('month', report_date) - to_months(age))::date,
         (date_trunc('month', report_date) - to_months(age - 1))::date - 1, age from dates
-), dates as (select date '{report_date}' as report_date, unnest(range(13))::int as age)
+)
 select *, least(end_date, date '{report_date}') as as_of_date from starts;
 
 create table hand.events as

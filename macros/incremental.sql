@@ -78,7 +78,8 @@
     {%- for text in days -%}
         {%- set day = modules.datetime.date.fromisoformat(text) -%}
         {%- if found and (day - found[-1][1]).days <= 7 -%}
-            {%- do found[-1].__setitem__(1, day) -%}
+            {%- do found[-1].pop() -%}
+            {%- do found[-1].append(day) -%}
         {%- else -%}
             {%- do found.append([day, day]) -%}
         {%- endif -%}
