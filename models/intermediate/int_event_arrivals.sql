@@ -3,6 +3,7 @@
 -- depends_on: {{ ref('event_roles') }}
 {%- set now = (run_started_at.timestamp() * 1000000) | int %}
 
+-- Large tables are named where they are read: DuckDB writes down whole what several CTEs read from one.
 with
 
 loads as (
@@ -11,26 +12,11 @@ loads as (
 
 ),
 
-lines as (
-
-    select
-        *,
-        {{ hash_64('event_id') }} as event_hash
-    from {{ ref('stg_events__events') }}
-
-),
-
 {% if is_incremental() -%}
-known_arrivals as (
-
-    select * from {{ this }}
-
-),
-
 known_loads as (
 
     select load_id
-    from known_arrivals
+    from {{ this }}
     group by load_id
 
 ),
@@ -50,7 +36,7 @@ batches as (
     select
         greatest({{ now }}, coalesce(max(batch), 0) + 1) as batch,
         coalesce(max(basis), {{ now }}) as basis
-    from known_arrivals
+    from {{ this }}
 
 ),
 {%- else -%}
@@ -72,12 +58,12 @@ batches as (
 new_hashes as (
 
     select
-        lines.event_hash,
+        {{ hash_64('lines.event_id') }} as event_hash,
         count(*) as arrivals
-    from lines
+    from {{ ref('stg_events__events') }} as lines
     inner join new_loads
         on lines.load_id = new_loads.load_id
-    group by lines.event_hash
+    group by {{ hash_64('lines.event_id') }}
 
 ),
 
@@ -88,7 +74,7 @@ returned as (
     select
         known_arrivals.event_hash,
         known_arrivals.load_id
-    from known_arrivals
+    from {{ this }} as known_arrivals
     inner join new_hashes
         on known_arrivals.event_hash = new_hashes.event_hash
     group by known_arrivals.event_hash, known_arrivals.load_id
@@ -137,13 +123,13 @@ single_arrivals as (
         lines.source_file,
         lines.line_number,
         lines.loaded_at,
-        lines.event_hash,
+        {{ hash_64('lines.event_id') }} as event_hash,
         lines.event_date
-    from lines
+    from {{ ref('stg_events__events') }} as lines
     inner join new_loads
         on lines.load_id = new_loads.load_id
     left join repeated_hashes
-        on lines.event_hash = repeated_hashes.event_hash
+        on {{ hash_64('lines.event_id') }} = repeated_hashes.event_hash
     where repeated_hashes.event_hash is null
 
 ),
@@ -152,14 +138,15 @@ repeated_arrivals as (
 
     select
         lines.*,
+        repeated_hashes.event_hash,
         -- A load that was cut off and repeated can leave a line twice under the same load id; it is one line.
         count(*) over same_line as copies,
         row_number() over same_line_in_order as copy_number
-    from lines
+    from {{ ref('stg_events__events') }} as lines
     inner join loads_to_read
         on lines.load_id = loads_to_read.load_id
     inner join repeated_hashes
-        on lines.event_hash = repeated_hashes.event_hash
+        on {{ hash_64('lines.event_id') }} = repeated_hashes.event_hash
     window
         same_line as (partition by lines.load_id, lines.source_file, lines.line_number, lines.event_id),
         same_line_in_order as (

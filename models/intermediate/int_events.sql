@@ -4,19 +4,8 @@
 ] %}
 {{ config(materialized='view') }}
 
+-- Large tables are named where they are read: DuckDB writes down whole what several CTEs read from one.
 with
-
-lines as (
-
-    select * from {{ ref('stg_events__events') }}
-
-),
-
-arrivals as (
-
-    select * from {{ ref('int_event_arrivals') }}
-
-),
 
 load_days as (
 
@@ -45,7 +34,7 @@ exceptions as (
         load_id,
         source_file,
         line_number
-    from arrivals
+    from {{ ref('int_event_arrivals') }}
     where
         settled != 'winner'
         or copies > 1
@@ -58,7 +47,7 @@ repeated_lines as (
         load_id,
         source_file,
         line_number
-    from arrivals
+    from {{ ref('int_event_arrivals') }}
     where
         settled = 'winner'
         and copies > 1
@@ -71,7 +60,7 @@ events as (
         {% for column in columns -%}
         lines.{{ column }}{{ ',' if not loop.last }}
         {% endfor %}
-    from lines
+    from {{ ref('stg_events__events') }} as lines
     inner join known_loads
         on lines.load_id = known_loads.load_id
     left join exceptions
@@ -88,7 +77,7 @@ events as (
         {% for column in columns -%}
         lines.{{ column }}{{ ',' if not loop.last }}
         {% endfor %}
-    from lines
+    from {{ ref('stg_events__events') }} as lines
     inner join repeated_lines
         on
             lines.load_id = repeated_lines.load_id

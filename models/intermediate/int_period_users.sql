@@ -1,5 +1,6 @@
 {{ config(**replaces_rows(['grain', 'period_start_date', 'as_of_date'])) }}
 
+-- Large tables are named where they are read: DuckDB writes down whole what several CTEs read from one.
 with
 
 period_days as (
@@ -8,18 +9,12 @@ period_days as (
 
 ),
 
-user_days as (
-
-    select * from {{ ref('int_user_days') }}
-
-),
-
 day_versions as (
 
     select
         event_date,
         max(version) as version
-    from user_days
+    from {{ ref('int_user_days') }}
     group by event_date
 
 ),
@@ -92,7 +87,7 @@ active_days as (
         user_days.failed_tests,
         case when user_days.successful_tests > 0 then 1 else 0 end as successes
     from days_to_read
-    inner join user_days
+    inner join {{ ref('int_user_days') }} as user_days
         on days_to_read.period_date = user_days.event_date
     where user_days.tests > 0
 

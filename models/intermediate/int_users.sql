@@ -1,20 +1,15 @@
 {{ config(**replaces_rows('user_hash', follows='int_user_days')) }}
 {%- set days = stale_days() %}
 
+-- Large tables are named where they are read: DuckDB writes down whole what several CTEs read from one.
 with
-
-user_days as (
-
-    select * from {{ ref('int_user_days') }}
-
-),
 
 state as (
 
     select
         max(version) as version,
         max(basis) as basis
-    from user_days
+    from {{ ref('int_user_days') }}
 
 ),
 
@@ -25,7 +20,7 @@ changed_users as (
         user_hash,
         min(account_created_at) as account_created_at,
         min(case when tests > 0 then event_date end) as first_test_date
-    from user_days
+    from {{ ref('int_user_days') }}
     where
         user_hash is not null
         and {{ is_one_of('event_date', days) }}
@@ -89,7 +84,7 @@ searched_users as (
         min(user_days.account_created_at) as account_created_at,
         min(case when user_days.tests > 0 then user_days.event_date end) as first_test_date
     from compared_users
-    left join user_days
+    left join {{ ref('int_user_days') }} as user_days
         on compared_users.user_hash = user_days.user_hash
     where compared_users.has_lost_a_first
     group by compared_users.user_hash

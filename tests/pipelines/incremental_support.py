@@ -1,7 +1,6 @@
 """Random histories of raw events, loaded step by step and built incrementally, to hold against one full refresh."""
 
 import datetime as dt
-import os
 import random
 import shutil
 from dataclasses import dataclass
@@ -83,7 +82,10 @@ class Shop:
         with duckdb.connect(str(self.warehouse.duckdb_path)) as connection:
             connection.execute("set TimeZone = 'UTC'")
             for _ in range(1 + repeated):
-                rows = [(*line, f"{load_id}.jsonl", number, _loaded_at(load_id), load_id) for number, line in enumerate(lines, 1)]
+                rows = [
+                    (*line, f"{load_id}.jsonl", number, _loaded_at(load_id), load_id)
+                    for number, line in enumerate(lines, 1)
+                ]
                 connection.executemany(f"insert into raw_events.events values ({', '.join('?' * 15)})", rows)
                 connection.execute(
                     "insert into raw_events.files values (?, 1, null, ?, ?, 0, ?, ?)",
@@ -93,7 +95,7 @@ class Shop:
             self.complete(load_id)
 
     def complete(self, load_id: str) -> None:
-        self.execute(f"insert into raw_events._dlt_loads values ('{load_id}', 'events', 0, now(), '')")  # noqa: S608
+        self.execute(f"insert into raw_events._dlt_loads values ('{load_id}', 'events', 0, now(), '')")
 
     def build(
         self,
@@ -121,20 +123,30 @@ class Shop:
     def invoke(self, arguments: list[str]) -> None:
         state = str(self.warehouse.state_folder / "dbt")
         settings = self.warehouse.dbt_environment() | {"KPI_SEEDS_PATH": str(self.seeds)}
-        command = [*arguments, "--project-dir", str(PROJECT_ROOT), "--target-path", state, "--log-path", state]
-        with environment(**{name: value for name, value in settings.items() if os.environ.get(name) != value}):
+        command = [
+            *arguments,
+            "--project-dir",
+            str(PROJECT_ROOT),
+            "--target-path",
+            state,
+            "--log-path",
+            state,
+        ]
+        with environment(**settings):
             if self.seeds not in _MANIFESTS:
                 parse = ["--quiet", "parse", "--no-partial-parse", *command[len(arguments) :]]
                 _MANIFESTS[self.seeds] = dbtRunner().invoke(parse).result
-            result = dbtRunner(manifest=_MANIFESTS[self.seeds]).invoke(command)
+            result: Any = dbtRunner(manifest=_MANIFESTS[self.seeds]).invoke(command)
         assert result.success, result.exception or [
-            (each.node.name, each.message) for each in result.result if each.status not in {"success", "pass", "warn"}
+            (each.node.name, each.message)
+            for each in result.result
+            if each.status not in {"success", "pass", "warn"}
         ]
 
     def marts(self) -> dict[str, list[Row]]:
         """Every row of every mart and of the conflicts in quarantine, without created_at."""
         found = {
-            mart: self.execute(f"select * exclude (created_at) from kpi_internal.{mart} order by all")  # noqa: S608
+            mart: self.execute(f"select * exclude (created_at) from kpi_internal.{mart} order by all")
             for mart in MARTS
         }
         conflicts = "select * from raw_events.quarantine where reason = 'conflict' order by all"

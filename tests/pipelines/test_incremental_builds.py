@@ -11,8 +11,21 @@ from incremental_support import FIRST_DAY, Row, Shop, lines_of_day
 from pipelines.warehouse import PROJECT_ROOT
 
 MODELS = (
-    *("stg_events__events", "stg_events__loads", "stg_events__files", "stg_events__quarantine", "report_dates"),
-    *("report_periods", "period_days", "int_rejected_lines", "int_event_arrivals", "int_load_days", "int_events"),
+    *(
+        "stg_events__events",
+        "stg_events__loads",
+        "stg_events__files",
+        "stg_events__quarantine",
+        "report_dates",
+    ),
+    *(
+        "report_periods",
+        "period_days",
+        "int_rejected_lines",
+        "int_event_arrivals",
+        "int_load_days",
+        "int_events",
+    ),
     *("int_tests", "int_fate_days", "int_user_days", "int_test_days", "int_sessions", "int_session_days"),
     *("int_users", "int_period_users", "int_report_versions", "int_advanced_metrics_reports"),
     *("int_errors_reports", "int_engagement_reports", "int_funnel_reports"),
@@ -37,7 +50,10 @@ def assert_equal_to_full_refresh(shop: Shop, report_date: dt.date) -> None:
 def assert_same(shop: Shop, other: Shop) -> None:
     others = other.marts()
     for mart, rows in shop.marts().items():
-        different = [row for row in rows if row not in others[mart]], [row for row in others[mart] if row not in rows]
+        different = (
+            [row for row in rows if row not in others[mart]],
+            [row for row in others[mart] if row not in rows],
+        )
         assert different == ([], []), mart
 
 
@@ -130,7 +146,11 @@ def test_another_reporting_zone_or_another_plan_rebuilds_everything(tmp_path: Pa
     for timezone, roles, column in (
         ("Pacific/Auckland", "account_created,account_created\ntest_completed,test\n", "camera_too_far"),
         ("Pacific/Auckland", "account_created,account_created\npage_viewed,test\n", "camera_too_far"),
-        ("Pacific/Auckland", "account_created,account_created\npage_viewed,account_created\ntest_completed,test\n", "camera_too_close"),
+        (
+            "Pacific/Auckland",
+            "account_created,account_created\npage_viewed,account_created\ntest_completed,test\n",
+            "camera_too_close",
+        ),
     ):
         before = shop.marts()
         write_seeds(seeds, roles, column)

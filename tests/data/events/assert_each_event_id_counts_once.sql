@@ -1,15 +1,10 @@
+-- Large tables are named where they are read: DuckDB writes down whole what several CTEs read from one.
 with
-
-arrivals as (
-
-    select * from {{ ref('int_event_arrivals') }}
-
-),
 
 last_batch as (
 
     select max(batch) as batch
-    from arrivals
+    from {{ ref('int_event_arrivals') }} as arrivals
 
 ),
 
@@ -17,7 +12,7 @@ last_batch as (
 settled_ids as (
 
     select arrivals.event_hash
-    from arrivals
+    from {{ ref('int_event_arrivals') }} as arrivals
     inner join last_batch
         on arrivals.batch = last_batch.batch
     group by arrivals.event_hash
@@ -30,7 +25,7 @@ winners as (
         arrivals.event_hash,
         sum(case when arrivals.settled = 'winner' then 1 else 0 end) as winners,
         count(distinct arrivals.batch) as batches
-    from arrivals
+    from {{ ref('int_event_arrivals') }} as arrivals
     inner join settled_ids
         on arrivals.event_hash = settled_ids.event_hash
     group by arrivals.event_hash
