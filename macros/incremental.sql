@@ -140,3 +140,11 @@
     {%- endif -%}
     {{- return(stored is not none and stored != current) -}}
 {%- endmacro %}
+
+{#- Yields the clause that stores rows in the order of a date, so that DuckDB can leave alone what lies on other
+    days. BigQuery has partitions for that. -#}
+{% macro stored_in_order_of(date) -%}
+    {%- if target.type == 'duckdb' -%}
+        order by {{ date }}
+    {%- endif -%}
+{%- endmacro %}

@@ -20,8 +20,8 @@
         'with changed as (select ' ~ session_hash() ~ ' as session_hash from ' ~ ref('int_tests')
         ~ ' where ' ~ falls_on(days) ~ ' group by 1),'
         ~ ' spans as (select first_date, last_date from ' ~ this ~ ' as sessions'
-        ~ ' left join changed on sessions.session_hash = changed.session_hash'
-        ~ ' where changed.session_hash is not null or ' ~ session_overlaps(days) ~ ' group by first_date, last_date),'
+        ~ ' inner join changed on sessions.session_hash = changed.session_hash'
+        ~ ' union distinct select first_date, last_date from ' ~ this ~ ' where ' ~ session_overlaps(days) ~ '),'
         ~ ' known as (select event_date from ' ~ ref('int_load_days') ~ ' group by event_date)'
         ~ ' select event_date from known where ' ~ is_one_of('event_date', days)
         ~ ' union distinct select known.event_date from known inner join spans'

@@ -131,3 +131,4 @@ from named_sessions
 cross join state
 left join sessions
     on named_sessions.session_hash = sessions.session_hash
+{{ stored_in_order_of('sessions.session_date') }}

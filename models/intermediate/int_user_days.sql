@@ -69,3 +69,4 @@ select
 from days
 left join user_days
     on days.event_date = user_days.event_date
+{{ stored_in_order_of('days.event_date') }}
