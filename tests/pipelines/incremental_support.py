@@ -3,11 +3,14 @@
 import datetime as dt
 import random
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
 
 from pipelines.warehouse import PROJECT_ROOT, Warehouse, environment
@@ -137,11 +140,31 @@ class Shop:
                 parse = ["--quiet", "parse", "--no-partial-parse", *command[len(arguments) :]]
                 _MANIFESTS[self.seeds] = dbtRunner().invoke(parse).result
             result: Any = dbtRunner(manifest=_MANIFESTS[self.seeds]).invoke(command)
+        DuckDBConnectionManager.close_all_connections()
         assert result.success, result.exception or [
             (each.node.name, each.message)
             for each in result.result
             if each.status not in {"success", "pass", "warn"}
         ]
+
+    def build_and_kill(self, report_date: dt.date, seconds: float) -> bool:
+        """Start dbt as a process of its own and kill it after so many seconds; whether it was still at work."""
+        state = str(self.warehouse.state_folder / "killed")
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "dbt.cli.main", "--quiet", "run", "--select", *SELECTED),
+                *("--vars", f"{{report_date: {report_date}}}", "--target-path", state, "--log-path", state),
+            ],
+            cwd=PROJECT_ROOT,
+            env=self.warehouse.dbt_environment(),
+        )
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            return True
+        return False
 
     def marts(self) -> dict[str, list[Row]]:
         """Every row of every mart and of the conflicts in quarantine, without created_at."""

@@ -91,6 +91,21 @@ def test_a_run_may_be_killed_after_any_model(tmp_path: Path, seed: int) -> None:
     assert_equal_to_full_refresh(shop, day(12))
 
 
+@pytest.mark.parametrize("kills", [2, pytest.param(100, marks=pytest.mark.soak)])
+def test_the_process_may_be_killed_at_any_moment(tmp_path: Path, kills: int) -> None:
+    shop, chance = Shop(tmp_path), random.Random(kills)
+    shop.seed()
+    days, longest, loaded = history(11, 7), 12.0, 0
+    for number in range(kills):
+        if loaded < len(days) and number * len(days) >= loaded * kills:
+            shop.load(str(loaded), days[loaded])
+            loaded += 1
+        if not shop.build_and_kill(day(loaded), longest * chance.uniform(0.3, 1)):
+            longest *= 0.9
+    shop.build(day(7))
+    assert_equal_to_full_refresh(shop, day(7))
+
+
 def test_a_load_that_was_cut_off_counts_once_it_is_complete(tmp_path: Path) -> None:
     shop, days = Shop(tmp_path), history(7, 3)
     shop.seed()
