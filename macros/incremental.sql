@@ -6,6 +6,14 @@
     after which model a run was killed. `basis` is the batch of the last full refresh: a model with another one than
     the model it follows is made anew. -#}
 
+{#- Yields the first column of what a query finds; nothing while dbt only parses. -#}
+{% macro first_column(query) -%}
+    {%- if execute -%}
+        {{- return(run_query(query).columns[0].values()) -}}
+    {%- endif -%}
+    {{- return([]) -}}
+{%- endmacro %}
+
 {#- Yields the config of a model that replaces whole days. -#}
 {% macro replaces_days(follows) -%}
     {{- return({
@@ -36,12 +44,12 @@
     {%- if not is_incremental() -%}
         {{- return(none) -}}
     {%- endif -%}
-    {%- set days = run_query(
+    {%- set days = first_column(
         'select event_date from ' ~ ref(config.get('meta')['follows'])
         ~ ' where version > (select coalesce(max(version), 0) from ' ~ this ~ ')'
         ~ ' group by event_date order by event_date'
     ) -%}
-    {{- return(days.columns[0].values() | map('string') | list) -}}
+    {{- return(days | map('string') | list) -}}
 {%- endmacro %}
 
 {#- Yields the report dates whose stored report was made from something else than what is known now; none where
@@ -50,13 +58,13 @@
     {%- if not is_incremental() -%}
         {{- return(none) -}}
     {%- endif -%}
-    {%- set dates = run_query(
+    {%- set dates = first_column(
         'select versions.report_date from ' ~ ref('int_report_versions') ~ ' as versions'
         ~ ' left join (select report_date, max(version) as version from ' ~ this ~ ' group by report_date) as stored'
         ~ ' on versions.report_date = stored.report_date'
         ~ ' where versions.version is distinct from stored.version order by versions.report_date'
     ) -%}
-    {{- return(dates.columns[0].values() | map('string') | list) -}}
+    {{- return(dates | map('string') | list) -}}
 {%- endmacro %}
 
 {#- Yields the condition that a date is one of `days`; true where they are none. -#}
@@ -111,13 +119,14 @@
 {% macro history_settings() -%}
     {#- Raise it when a model reads the same events in another way. -#}
     {%- set definitions = 1 -%}
-    {%- set roles = run_query('select event_key, role from ' ~ ref('event_roles') ~ ' order by event_key') -%}
-    {%- set hashes = run_query(hash_function()) -%}
-    {%- set all = [definitions, reporting_timezone(), roles.rows | map('list') | list, hashes.columns[0].values()[0]] -%}
+    {%- set roles = first_column(
+        "select concat(event_key, '=', coalesce(role, '')) as meaning from " ~ ref('event_roles') ~ ' order by meaning'
+    ) -%}
+    {%- set all = [definitions, reporting_timezone(), roles | list, first_column(hash_function())[0]] -%}
     {{- return(local_md5(all | string)[:15] | int(0, 16)) -}}
 {%- endmacro %}
 
-{#- dbt asks this of every model: whether it is made anew. -#}
+{#- Yields whether a model is made anew; dbt asks it of each one. -#}
 {% macro should_full_refresh() -%}
     {%- set asked = config.get('full_refresh') -%}
     {%- if asked is none -%}
@@ -132,11 +141,11 @@
     {%- if not execute or 'follows' not in meta or load_relation(this) is none -%}
         {{- return(false) -}}
     {%- elif meta['follows'] == 'settings' -%}
-        {%- set stored = run_query('select max(settings) from ' ~ this).columns[0].values()[0] -%}
+        {%- set stored = first_column('select max(settings) from ' ~ this)[0] -%}
         {%- set current = history_settings() -%}
     {%- else -%}
-        {%- set stored = run_query('select max(basis) from ' ~ this).columns[0].values()[0] -%}
-        {%- set current = run_query('select max(basis) from ' ~ ref(meta['follows'])).columns[0].values()[0] -%}
+        {%- set stored = first_column('select max(basis) from ' ~ this)[0] -%}
+        {%- set current = first_column('select max(basis) from ' ~ ref(meta['follows']))[0] -%}
     {%- endif -%}
     {{- return(stored is not none and stored != current) -}}
 {%- endmacro %}
@@ -147,4 +156,41 @@
     {%- if target.type == 'duckdb' -%}
         order by {{ date }}
     {%- endif -%}
+{%- endmacro %}
+
+{#- Yields the condition that a stored session, or part of it, may lie on one of `days`. -#}
+{% macro session_overlaps(days) -%}
+    (
+        {%- for first_day, last_day in stretches(days) %}
+        (first_date <= cast('{{ last_day }}' as date) and last_date >= cast('{{ first_day }}' as date))
+        {{ 'or' if not loop.last }}
+        {%- else %}
+        false
+        {%- endfor %}
+    )
+{%- endmacro %}
+
+{#- Yields the days on which tests lie of any session that has, or had, one on a day that changed; none where everything
+    is to be built. -#}
+{% macro days_of_changed_sessions(days) -%}
+    {%- if not days -%}
+        {{- return(days) -}}
+    {%- endif -%}
+    {%- set found = first_column(
+        'with changed as (select ' ~ session_hash() ~ ' as session_hash from ' ~ ref('int_tests')
+        ~ ' where ' ~ falls_on(days) ~ ' group by 1),'
+        ~ ' spans as (select first_date, last_date from ' ~ this ~ ' as sessions'
+        ~ ' inner join changed on sessions.session_hash = changed.session_hash'
+        ~ ' union distinct select first_date, last_date from ' ~ this ~ ' where ' ~ session_overlaps(days) ~ '),'
+        ~ ' known as (select event_date from ' ~ ref('int_load_days') ~ ' group by event_date)'
+        ~ ' select event_date from known where ' ~ is_one_of('event_date', days)
+        ~ ' union distinct select known.event_date from known inner join spans'
+        ~ ' on known.event_date >= spans.first_date and known.event_date <= spans.last_date order by event_date'
+    ) -%}
+    {{- return(found | map('string') | list) -}}
+{%- endmacro %}
+
+{#- Yields what stands for a session: user and session in 128 bits. -#}
+{% macro session_hash() -%}
+    {{- return(hash_128("concat(coalesce(user_key, ''), '|', session_key)")) -}}
 {%- endmacro %}

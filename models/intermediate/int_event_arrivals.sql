@@ -1,7 +1,7 @@
 {%- set key = 'event_hash' if target.type == 'duckdb' else ['load_id', 'source_file', 'line_number'] %}
 {{ config(post_hook="{{ keep_conflicts_in_quarantine() }}", **replaces_rows(key, follows='settings')) }}
 -- depends_on: {{ ref('event_roles') }}
-{%- set now = (run_started_at.timestamp() * 1000000) | int %}
+{%- set now = run_number() %}
 
 -- Large tables are named where they are read: DuckDB writes down whole what several CTEs read from one.
 with

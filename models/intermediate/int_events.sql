@@ -2,8 +2,6 @@
     'event_id', 'event_key', 'user_key', 'record_key', 'session_id', 'status', 'error_code', 'is_flagged',
     'occurred_at', 'event_date', 'load_id', 'source_file', 'line_number', 'loaded_at',
 ] %}
-{{ config(materialized='view') }}
-
 -- Large tables are named where they are read: DuckDB writes down whole what several CTEs read from one.
 with
 

@@ -45,7 +45,7 @@ create table raw_events._dlt_loads (
 
 Row = tuple[Any, ...]
 
-_MANIFESTS: dict[Path, Any] = {}
+_MANIFESTS: list[Any] = []
 """dbt's reading of the project, which does not depend on the warehouse."""
 
 
@@ -55,7 +55,6 @@ class Shop:
 
     folder: Path
     timezone: str = "UTC"
-    seeds: Path = Path("seeds")
 
     def __post_init__(self) -> None:
         self.folder.mkdir(exist_ok=True)
@@ -72,7 +71,7 @@ class Shop:
         folder.mkdir()
         self.execute("force checkpoint")
         shutil.copy(self.warehouse.duckdb_path, folder)
-        return Shop(folder, self.timezone, self.seeds)
+        return Shop(folder, self.timezone)
 
     def execute(self, statements: str) -> list[Row]:
         with duckdb.connect(str(self.warehouse.duckdb_path)) as connection:
@@ -125,7 +124,7 @@ class Shop:
 
     def invoke(self, arguments: list[str]) -> None:
         state = str(self.warehouse.state_folder / "dbt")
-        settings = self.warehouse.dbt_environment() | {"KPI_SEEDS_PATH": str(self.seeds)}
+        settings = self.warehouse.dbt_environment()
         command = [
             *arguments,
             "--project-dir",
@@ -136,10 +135,10 @@ class Shop:
             state,
         ]
         with environment(**settings):
-            if self.seeds not in _MANIFESTS:
+            if not _MANIFESTS:
                 parse = ["--quiet", "parse", "--no-partial-parse", *command[len(arguments) :]]
-                _MANIFESTS[self.seeds] = dbtRunner().invoke(parse).result
-            result: Any = dbtRunner(manifest=_MANIFESTS[self.seeds]).invoke(command)
+                _MANIFESTS.append(dbtRunner().invoke(parse).result)
+            result: Any = dbtRunner(manifest=_MANIFESTS[0]).invoke(command)
         DuckDBConnectionManager.close_all_connections()
         assert result.success, result.exception or [
             (each.node.name, each.message)

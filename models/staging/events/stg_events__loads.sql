@@ -2,7 +2,7 @@ with
 
 loads as (
 
-    select * from {{ source('events', '_dlt_loads') }}
+    select * from {{ source('events', 'loads') }}
 
 )
 
