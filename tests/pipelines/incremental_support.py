@@ -139,7 +139,7 @@ class Shop:
                 parse = ["--quiet", "parse", "--no-partial-parse", *command[len(arguments) :]]
                 _MANIFESTS.append(dbtRunner().invoke(parse).result)
             result: Any = dbtRunner(manifest=_MANIFESTS[0]).invoke(command)
-        DuckDBConnectionManager.close_all_connections()
+        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
         assert result.success, result.exception or [
             (each.node.name, each.message)
             for each in result.result
