@@ -117,6 +117,10 @@
 
 {#- Yields a number for what all history was made with; a change makes everything anew. -#}
 {% macro history_settings() -%}
+    {#- Nothing is built yet when a model is only compiled. -#}
+    {%- if not execute or load_relation(ref('event_roles')) is none -%}
+        {{- return(0) -}}
+    {%- endif -%}
     {#- Raise it when a model reads the same events in another way. -#}
     {%- set definitions = 1 -%}
     {%- set roles = first_column(

@@ -3,6 +3,12 @@
 -- depends_on: {{ ref('event_roles') }}
 {%- set now = run_number() %}
 
+{%- set content = dbt.concat([
+    'event_id', "'|'", 'cast(occurred_at as string)', "'|'", 'event_key', "'|'", "coalesce(service_key, '')", "'|'",
+    "coalesce(session_id, '')", "'|'", "coalesce(status, '')", "'|'", "coalesce(error_code, '')", "'|'",
+    "coalesce(user_key, '')",
+]) %}
+
 -- Large tables are named where they are read: DuckDB writes down whole what several CTEs read from one.
 with
 
@@ -193,25 +199,34 @@ ranked as (
 
 ),
 
+compared_arrivals as (
+
+    select
+        *,
+        (
+            winner_occurred_at = occurred_at
+            and winner_event_key = event_key
+            and winner_service_key is not distinct from service_key
+            and winner_session_id is not distinct from session_id
+            and winner_status is not distinct from status
+            and winner_error_code is not distinct from error_code
+            and winner_is_flagged = is_flagged
+            and winner_user_key is not distinct from user_key
+        ) as is_equal_to_winner
+    from ranked
+
+),
+
 settled_arrivals as (
 
     select
         *,
         case
             when arrival_number = 1 then 'winner'
-            when
-                winner_occurred_at = occurred_at
-                and winner_event_key = event_key
-                and winner_service_key is not distinct from service_key
-                and winner_session_id is not distinct from session_id
-                and winner_status is not distinct from status
-                and winner_error_code is not distinct from error_code
-                and winner_is_flagged = is_flagged
-                and winner_user_key is not distinct from user_key
-                then 'duplicate'
+            when is_equal_to_winner then 'duplicate'
             else 'conflict'
         end as settled
-    from ranked
+    from compared_arrivals
 
 ),
 
@@ -244,7 +259,7 @@ arrivals as (
         case when settled = 'conflict' then event_id end as event_id,
         case
             when settled = 'conflict'
-                then {{ dbt.hash(dbt.concat(['event_id', "'|'", 'cast(occurred_at as string)', "'|'", 'event_key', "'|'", "coalesce(service_key, '')", "'|'", "coalesce(session_id, '')", "'|'", "coalesce(status, '')", "'|'", "coalesce(error_code, '')", "'|'", "coalesce(user_key, '')"])) }}
+                then {{ dbt.hash(content) }}
         end as line_hash
     from settled_arrivals
 
@@ -263,6 +278,6 @@ select
     arrivals.line_hash,
     cast(batches.batch as int64) as batch,
     cast(batches.basis as int64) as basis,
-    cast({{ history_settings() if execute else 0 }} as int64) as settings
+    cast({{ history_settings() }} as int64) as settings
 from arrivals
 cross join batches

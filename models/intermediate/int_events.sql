@@ -2,6 +2,7 @@
     'event_id', 'event_key', 'user_key', 'record_key', 'session_id', 'status', 'error_code', 'is_flagged',
     'occurred_at', 'event_date', 'load_id', 'source_file', 'line_number', 'loaded_at',
 ] %}
+{%- set lines_columns = 'lines.' ~ columns | join(', lines.') %}
 -- Large tables are named where they are read: DuckDB writes down whole what several CTEs read from one.
 with
 
@@ -54,10 +55,7 @@ repeated_lines as (
 
 events as (
 
-    select
-        {% for column in columns -%}
-        lines.{{ column }}{{ ',' if not loop.last }}
-        {% endfor %}
+    select {{ lines_columns }}
     from {{ ref('stg_events__events') }} as lines
     inner join known_loads
         on lines.load_id = known_loads.load_id
@@ -71,20 +69,14 @@ events as (
     union all
 
     -- Grouped by everything: the copies that a repeated load left of one line.
-    select
-        {% for column in columns -%}
-        lines.{{ column }}{{ ',' if not loop.last }}
-        {% endfor %}
+    select {{ lines_columns }}
     from {{ ref('stg_events__events') }} as lines
     inner join repeated_lines
         on
             lines.load_id = repeated_lines.load_id
             and lines.source_file = repeated_lines.source_file
             and lines.line_number = repeated_lines.line_number
-    group by
-        {% for column in columns -%}
-        lines.{{ column }}{{ ',' if not loop.last }}
-        {% endfor %}
+    group by {{ lines_columns }}
 
 )
 

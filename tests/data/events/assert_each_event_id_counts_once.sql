@@ -4,7 +4,7 @@ with
 last_batch as (
 
     select max(batch) as batch
-    from {{ ref('int_event_arrivals') }} as arrivals
+    from {{ ref('int_event_arrivals') }}
 
 ),
 
