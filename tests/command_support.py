@@ -1,6 +1,7 @@
 """The `kpi` command as users touch it: its own process, with an environment that holds only what a test names."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -21,6 +22,11 @@ SECONDS = 240
 def clean_environment(home: Path) -> dict[str, str]:
     """An environment without a setting of ours: where programs lie, where home is, and the language."""
     return {"PATH": f"{BIN}:/usr/local/bin:/usr/bin:/bin", "HOME": str(home), "LANG": "C.UTF-8"}
+
+
+def hearing_interrupts() -> None:
+    """Let a child process be stopped by Ctrl-C, whatever its parent ignores."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,8 @@ class House:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # A test run in the background of a script is born deaf to Ctrl-C, and its children with it.
+            preexec_fn=hearing_interrupts,
         )
 
     def kpi(self, *arguments: str, **more: str) -> Finished:
