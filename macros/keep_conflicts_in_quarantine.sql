@@ -7,11 +7,11 @@
     select
         source_file,
         line_number,
-        'conflict' as reason,
-        {{ dbt.hash(dbt.concat(['event_id', "'|'", 'cast(occurred_at as string)', "'|'", 'event_key', "'|'", "coalesce(service_key, '')", "'|'", "coalesce(session_id, '')", "'|'", "coalesce(status, '')", "'|'", "coalesce(error_code, '')", "'|'", "coalesce(user_key, '')"])) }} as line_hash,
+        settled as reason,
+        line_hash,
         event_id,
         loaded_at,
         load_id
     from {{ this }}
-    where fate = 'conflict'
+    where settled = 'conflict'
 {%- endmacro %}

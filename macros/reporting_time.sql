@@ -30,3 +30,8 @@
 {% macro built_at() -%}
     cast('{{ run_started_at.strftime("%Y-%m-%d %H:%M:%S.%f") }}+00:00' as {{ timestamp_type() }})
 {%- endmacro %}
+
+{#- Yields a number for the run, higher than that of a run before it: microseconds since 1970. -#}
+{% macro run_number() -%}
+    {{- return((run_started_at.timestamp() * 1000000) | int) -}}
+{%- endmacro %}

@@ -1,8 +1,18 @@
+{{ config(**replaces_rows('report_date')) }}
+{%- set dates = stale_reports() %}
+
 with
 
 report_periods as (
 
     select * from {{ ref('report_periods') }}
+    where {{ is_one_of('report_date', dates) }}
+
+),
+
+report_versions as (
+
+    select * from {{ ref('int_report_versions') }}
 
 ),
 
@@ -86,20 +96,23 @@ counted as (
 )
 
 select
-    report_date,
-    grain,
-    period_label,
-    period_start_date,
-    period_end_date,
-    total_sessions,
-    successful_sessions,
+    counted.report_date,
+    counted.grain,
+    counted.period_label,
+    counted.period_start_date,
+    counted.period_end_date,
+    counted.total_sessions,
+    counted.successful_sessions,
     {{ percentage('successful_sessions', 'total_sessions') }} as adjusted_success_rate,
-    first_try_successes,
+    counted.first_try_successes,
     {{ percentage('first_try_successes', 'total_sessions') }} as first_try_success_rate,
-    second_try_successes,
+    counted.second_try_successes,
     {{ percentage('second_try_successes', 'total_sessions') }} as second_try_success_rate,
-    third_plus_try_successes,
+    counted.third_plus_try_successes,
     {{ percentage('third_plus_try_successes', 'total_sessions') }} as third_plus_try_success_rate,
-    error_gini_coefficient,
-    {{ built_at() }} as created_at
+    counted.error_gini_coefficient,
+    {{ built_at() }} as created_at,
+    report_versions.version
 from counted
+inner join report_versions
+    on counted.report_date = report_versions.report_date

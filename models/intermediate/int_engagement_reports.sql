@@ -1,8 +1,18 @@
+{{ config(**replaces_rows('report_date')) }}
+{%- set dates = stale_reports() %}
+
 with
 
 report_periods as (
 
     select * from {{ ref('report_periods') }}
+    where {{ is_one_of('report_date', dates) }}
+
+),
+
+report_versions as (
+
+    select * from {{ ref('int_report_versions') }}
 
 ),
 
@@ -150,20 +160,23 @@ compared as (
 )
 
 select
-    report_date,
-    grain,
-    period_label,
-    period_start_date,
-    period_end_date,
-    all_tests,
-    successful_tests,
-    successful_test_users,
-    active_users,
-    total_users_to_date,
-    total_active_users_to_date,
-    active_percentage,
-    active_change,
-    avg_tests_per_active_user,
-    {{ built_at() }} as created_at
+    compared.report_date,
+    compared.grain,
+    compared.period_label,
+    compared.period_start_date,
+    compared.period_end_date,
+    compared.all_tests,
+    compared.successful_tests,
+    compared.successful_test_users,
+    compared.active_users,
+    compared.total_users_to_date,
+    compared.total_active_users_to_date,
+    compared.active_percentage,
+    compared.active_change,
+    compared.avg_tests_per_active_user,
+    {{ built_at() }} as created_at,
+    report_versions.version
 from compared
-where is_reported
+inner join report_versions
+    on compared.report_date = report_versions.report_date
+where compared.is_reported

@@ -1,3 +1,5 @@
+{{ config(**replaces_rows('report_date')) }}
+{%- set dates = stale_reports() %}
 {%- set error_columns = [
     'no_period_history', 'camera_too_far', 'camera_too_close',
     'analysis_error', 'test_lines_not_found', 'test_not_found',
@@ -8,6 +10,13 @@ with
 report_periods as (
 
     select * from {{ ref('report_periods') }}
+    where {{ is_one_of('report_date', dates) }}
+
+),
+
+report_versions as (
+
+    select * from {{ ref('int_report_versions') }}
 
 ),
 
@@ -70,8 +79,11 @@ select
     {% for error_column in error_columns + ['total_errors'] -%}
     cast(coalesce(period_errors.{{ error_column }}, 0) as int64) as {{ error_column }},
     {% endfor -%}
-    {{ built_at() }} as created_at
+    {{ built_at() }} as created_at,
+    report_versions.version
 from report_periods
+inner join report_versions
+    on report_periods.report_date = report_versions.report_date
 left join period_errors
     on
         report_periods.grain = period_errors.grain

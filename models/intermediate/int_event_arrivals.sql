@@ -1,16 +1,164 @@
-{{ config(post_hook="{{ keep_conflicts_in_quarantine() }}") }}
+{%- set key = 'event_hash' if target.type == 'duckdb' else ['load_id', 'source_file', 'line_number'] %}
+{{ config(post_hook="{{ keep_conflicts_in_quarantine() }}", **replaces_rows(key, follows='settings')) }}
+-- depends_on: {{ ref('event_roles') }}
+{%- set now = run_number() %}
 
+{%- set content = dbt.concat([
+    'event_id', "'|'", 'cast(occurred_at as string)', "'|'", 'event_key', "'|'", "coalesce(service_key, '')", "'|'",
+    "coalesce(session_id, '')", "'|'", "coalesce(status, '')", "'|'", "coalesce(error_code, '')", "'|'",
+    "coalesce(user_key, '')",
+]) %}
+
+-- Large tables are named where they are read: DuckDB writes down whole what several CTEs read from one.
 with
 
-arrivals as (
+loads as (
 
-    select * from {{ ref('stg_events__events') }}
+    select * from {{ ref('stg_events__loads') }}
 
 ),
 
-roles as (
+{% if is_incremental() -%}
+known_loads as (
 
-    select * from {{ ref('event_roles') }}
+    select load_id
+    from {{ this }}
+    group by load_id
+
+),
+
+new_loads as (
+
+    select loads.load_id
+    from loads
+    left join known_loads
+        on loads.load_id = known_loads.load_id
+    where known_loads.load_id is null
+
+),
+
+batches as (
+
+    select
+        greatest({{ now }}, coalesce(max(batch), 0) + 1) as batch,
+        coalesce(max(basis), {{ now }}) as basis
+    from {{ this }}
+
+),
+{%- else -%}
+new_loads as (
+
+    select load_id from loads
+
+),
+
+batches as (
+
+    select
+        {{ now }} as batch,
+        {{ now }} as basis
+
+),
+{%- endif %}
+
+new_hashes as (
+
+    select
+        {{ hash_64('lines.event_id') }} as event_hash,
+        count(*) as arrivals
+    from {{ ref('stg_events__events') }} as lines
+    inner join new_loads
+        on lines.load_id = new_loads.load_id
+    group by {{ hash_64('lines.event_id') }}
+
+),
+
+-- Ids that came more than once, and the loads that brought them: only there the content decides.
+{% if is_incremental() -%}
+returned as (
+
+    select
+        known_arrivals.event_hash,
+        known_arrivals.load_id
+    from {{ this }} as known_arrivals
+    inner join new_hashes
+        on known_arrivals.event_hash = new_hashes.event_hash
+    group by known_arrivals.event_hash, known_arrivals.load_id
+
+),
+
+repeated_hashes as (
+
+    select event_hash from new_hashes
+    where arrivals > 1
+
+    union distinct
+
+    select event_hash from returned
+
+),
+
+loads_to_read as (
+
+    select load_id from new_loads
+
+    union distinct
+
+    select load_id from returned
+
+),
+{%- else -%}
+repeated_hashes as (
+
+    select event_hash from new_hashes
+    where arrivals > 1
+
+),
+
+loads_to_read as (
+
+    select load_id from new_loads
+
+),
+{%- endif %}
+
+single_arrivals as (
+
+    select
+        lines.load_id,
+        lines.source_file,
+        lines.line_number,
+        lines.loaded_at,
+        {{ hash_64('lines.event_id') }} as event_hash,
+        lines.event_date
+    from {{ ref('stg_events__events') }} as lines
+    inner join new_loads
+        on lines.load_id = new_loads.load_id
+    left join repeated_hashes
+        on {{ hash_64('lines.event_id') }} = repeated_hashes.event_hash
+    where repeated_hashes.event_hash is null
+
+),
+
+repeated_arrivals as (
+
+    select
+        lines.*,
+        repeated_hashes.event_hash,
+        -- A load that was cut off and repeated can leave a line twice under the same load id; it is one line.
+        count(*) over same_line as copies,
+        row_number() over same_line_in_order as copy_number
+    from {{ ref('stg_events__events') }} as lines
+    inner join loads_to_read
+        on lines.load_id = loads_to_read.load_id
+    inner join repeated_hashes
+        on {{ hash_64('lines.event_id') }} = repeated_hashes.event_hash
+    window
+        same_line as (partition by lines.load_id, lines.source_file, lines.line_number, lines.event_id),
+        same_line_in_order as (
+            partition by lines.load_id, lines.source_file, lines.line_number, lines.event_id
+            order by lines.occurred_at asc
+        )
 
 ),
 
@@ -28,11 +176,9 @@ ranked as (
         first_value(status) over arrival_order as winner_status,
         first_value(error_code) over arrival_order as winner_error_code,
         first_value(is_flagged) over arrival_order as winner_is_flagged,
-        first_value(user_key) over arrival_order as winner_user_key,
-        lag(load_id) over arrival_order as load_id_before,
-        lag(source_file) over arrival_order as source_file_before,
-        lag(line_number) over arrival_order as line_number_before
-    from arrivals
+        first_value(user_key) over arrival_order as winner_user_key
+    from repeated_arrivals
+    where copy_number = 1
     window arrival_order as (
         partition by event_id
         order by
@@ -53,8 +199,7 @@ ranked as (
 
 ),
 
--- A load that was cut off and repeated can leave a line twice under the same load id; it is one line.
-lines as (
+compared_arrivals as (
 
     select
         *,
@@ -69,47 +214,70 @@ lines as (
             and winner_user_key is not distinct from user_key
         ) as is_equal_to_winner
     from ranked
-    where
-        load_id_before is distinct from load_id
-        or source_file_before is distinct from source_file
-        or line_number_before is distinct from line_number
 
 ),
 
-with_roles as (
+settled_arrivals as (
 
     select
-        lines.*,
-        roles.role
-    from lines
-    left join roles
-        on lines.event_key = roles.event_key
+        *,
+        case
+            when arrival_number = 1 then 'winner'
+            when is_equal_to_winner then 'duplicate'
+            else 'conflict'
+        end as settled
+    from compared_arrivals
+
+),
+
+arrivals as (
+
+    select
+        load_id,
+        source_file,
+        line_number,
+        loaded_at,
+        event_hash,
+        event_date,
+        'winner' as settled,
+        1 as copies,
+        cast(null as string) as event_id,
+        cast(null as string) as line_hash
+    from single_arrivals
+
+    union all
+
+    select
+        load_id,
+        source_file,
+        line_number,
+        loaded_at,
+        event_hash,
+        event_date,
+        settled,
+        copies,
+        case when settled = 'conflict' then event_id end as event_id,
+        case
+            when settled = 'conflict'
+                then {{ dbt.hash(content) }}
+        end as line_hash
+    from settled_arrivals
 
 )
 
 select
-    event_id,
-    role,
-    user_key,
-    record_key,
-    session_id,
-    status,
-    error_code,
-    event_key,
-    service_key,
-    occurred_at,
-    event_date,
-    load_id,
-    source_file,
-    line_number,
-    loaded_at,
-    case
-        when arrival_number > 1 and is_equal_to_winner then 'duplicate'
-        when arrival_number > 1 then 'conflict'
-        when is_flagged then 'flagged'
-        when role is null then 'no_role'
-        when role = 'test' and coalesce(status, '') not in ('success', 'error') then 'bad_status'
-        when role = 'account_created' and user_key is null then 'no_user'
-        else 'counted'
-    end as fate
-from with_roles
+    arrivals.load_id,
+    arrivals.source_file,
+    arrivals.line_number,
+    arrivals.loaded_at,
+    arrivals.event_hash,
+    arrivals.event_date,
+    arrivals.settled,
+    cast(arrivals.copies as int64) as copies,
+    arrivals.event_id,
+    arrivals.line_hash,
+    cast(batches.batch as int64) as batch,
+    cast(batches.basis as int64) as basis,
+    cast({{ history_settings() }} as int64) as settings
+from arrivals
+cross join batches

@@ -1,8 +1,18 @@
+{{ config(**replaces_rows('report_date')) }}
+{%- set dates = stale_reports() %}
+
 with
 
 report_periods as (
 
     select * from {{ ref('report_periods') }}
+    where {{ is_one_of('report_date', dates) }}
+
+),
+
+report_versions as (
+
+    select * from {{ ref('int_report_versions') }}
 
 ),
 
@@ -63,13 +73,16 @@ counted as (
 )
 
 select
-    report_date,
-    grain,
-    period_label,
-    period_start_date,
-    period_end_date,
-    accounts_created,
-    accounts_with_tests,
+    counted.report_date,
+    counted.grain,
+    counted.period_label,
+    counted.period_start_date,
+    counted.period_end_date,
+    counted.accounts_created,
+    counted.accounts_with_tests,
     {{ percentage('accounts_with_tests', 'accounts_created') }} as conversion_rate,
-    {{ built_at() }} as created_at
+    {{ built_at() }} as created_at,
+    report_versions.version
 from counted
+inner join report_versions
+    on counted.report_date = report_versions.report_date

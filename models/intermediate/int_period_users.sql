@@ -1,3 +1,6 @@
+{{ config(**replaces_rows(['grain', 'period_start_date', 'as_of_date'])) }}
+
+-- Large tables are named where they are read: DuckDB writes down whole what several CTEs read from one.
 with
 
 period_days as (
@@ -6,40 +9,176 @@ period_days as (
 
 ),
 
-user_days as (
+day_versions as (
 
-    select * from {{ ref('int_user_days') }}
+    select
+        event_date,
+        max(version) as version
+    from {{ ref('int_user_days') }}
+    group by event_date
 
 ),
 
-users as (
+period_versions as (
 
     select
         period_days.grain,
         period_days.period_start_date,
         period_days.as_of_date,
-        user_days.user_key,
-        sum(user_days.successful_tests) as successful_tests,
-        sum(user_days.failed_tests) as failed_tests
+        coalesce(max(day_versions.version), 0) as version
     from period_days
-    inner join user_days
-        on period_days.period_date = user_days.event_date
-    group by period_days.grain, period_days.period_start_date, period_days.as_of_date, user_days.user_key
+    left join day_versions
+        on period_days.period_date = day_versions.event_date
+    group by period_days.grain, period_days.period_start_date, period_days.as_of_date
 
 ),
 
--- Users with equally many failed tests stand together, so that the Gini coefficient needs no row for each user.
-failure_counts as (
+{% if is_incremental() -%}
+stored_periods as (
+
+    select * from {{ this }}
+
+),
+
+stale_periods as (
+
+    select period_versions.*
+    from period_versions
+    left join stored_periods
+        on
+            period_versions.grain = stored_periods.grain
+            and period_versions.period_start_date = stored_periods.period_start_date
+            and period_versions.as_of_date = stored_periods.as_of_date
+    where period_versions.version is distinct from stored_periods.version
+
+),
+{%- else -%}
+stale_periods as (
+
+    select * from period_versions
+
+),
+{%- endif %}
+
+-- Reports of one period differ by the day as of which they are made; its days are read once for all of them.
+days_to_read as (
+
+    select
+        period_days.grain,
+        period_days.period_start_date,
+        period_days.period_date
+    from period_days
+    inner join stale_periods
+        on
+            period_days.grain = stale_periods.grain
+            and period_days.period_start_date = stale_periods.period_start_date
+            and period_days.as_of_date = stale_periods.as_of_date
+    group by period_days.grain, period_days.period_start_date, period_days.period_date
+
+),
+
+active_days as (
+
+    select
+        days_to_read.grain,
+        days_to_read.period_start_date,
+        user_days.event_date,
+        user_days.user_hash,
+        user_days.failed_tests,
+        case when user_days.successful_tests > 0 then 1 else 0 end as successes
+    from days_to_read
+    inner join {{ ref('int_user_days') }} as user_days
+        on days_to_read.period_date = user_days.event_date
+    where user_days.tests > 0
+
+),
+
+running as (
 
     select
         grain,
         period_start_date,
-        as_of_date,
-        failed_tests,
+        event_date,
+        successes,
+        failed_tests as failed_on_day,
+        sum(failed_tests) over user_order as failed_to_date,
+        sum(successes) over user_order as successes_to_date,
+        row_number() over user_order as active_day_number
+    from active_days
+    window user_order as (
+        partition by grain, period_start_date, user_hash
+        order by event_date asc
+        rows between unbounded preceding and current row
+    )
+
+),
+
+-- Each active day moves its user from one number of failed tests to another.
+moves as (
+
+    select
+        grain,
+        period_start_date,
+        event_date,
+        case when active_day_number > 1 then failed_to_date - failed_on_day end as failed_before,
+        failed_to_date,
         count(*) as users,
-        sum(case when successful_tests > 0 then 1 else 0 end) as successful_users
-    from users
-    group by grain, period_start_date, as_of_date, failed_tests
+        sum(case when successes = 1 and successes_to_date = 1 then 1 else 0 end) as first_successes
+    from running
+    group by
+        grain,
+        period_start_date,
+        event_date,
+        case when active_day_number > 1 then failed_to_date - failed_on_day end,
+        failed_to_date
+
+),
+
+changes as (
+
+    select
+        grain,
+        period_start_date,
+        event_date,
+        failed_to_date as failed_tests,
+        users,
+        first_successes
+    from moves
+
+    union all
+
+    select
+        grain,
+        period_start_date,
+        event_date,
+        failed_before as failed_tests,
+        -users as users,
+        0 as first_successes
+    from moves
+    where failed_before is not null
+
+),
+
+failure_counts as (
+
+    select
+        stale_periods.grain,
+        stale_periods.period_start_date,
+        stale_periods.as_of_date,
+        changes.failed_tests,
+        sum(changes.users) as users,
+        sum(changes.first_successes) as successful_users
+    from stale_periods
+    inner join changes
+        on
+            stale_periods.grain = changes.grain
+            and stale_periods.period_start_date = changes.period_start_date
+            and stale_periods.as_of_date >= changes.event_date
+    group by
+        stale_periods.grain,
+        stale_periods.period_start_date,
+        stale_periods.as_of_date,
+        changes.failed_tests
 
 ),
 
@@ -54,18 +193,38 @@ ranked as (
         sum(users) over (partition by grain, period_start_date, as_of_date) as all_users
     from failure_counts
 
+),
+
+counted as (
+
+    select
+        grain,
+        period_start_date,
+        as_of_date,
+        sum(users) as active_users,
+        sum(successful_users) as successful_test_users,
+        -- The sum of (2i - n - 1) over the ranks i of users with the same count is users x (2 x before + users - n).
+        {{ ratio(
+            'sum(failed_tests * users * (2 * users_before + users - all_users))',
+            'max(all_users) * sum(failed_tests * users)'
+        ) }} as error_gini_coefficient
+    from ranked
+    group by grain, period_start_date, as_of_date
+
 )
 
+-- A period without users has a row too, which says from what it was made.
 select
-    grain,
-    period_start_date,
-    as_of_date,
-    cast(sum(users) as int64) as active_users,
-    cast(sum(successful_users) as int64) as successful_test_users,
-    -- The sum of (2i - n - 1) over the ranks i of users with the same count is users x (2 x before + users - n).
-    {{ ratio(
-        'sum(failed_tests * users * (2 * users_before + users - all_users))',
-        'max(all_users) * sum(failed_tests * users)'
-    ) }} as error_gini_coefficient
-from ranked
-group by grain, period_start_date, as_of_date
+    stale_periods.grain,
+    stale_periods.period_start_date,
+    stale_periods.as_of_date,
+    cast(coalesce(counted.active_users, 0) as int64) as active_users,
+    cast(coalesce(counted.successful_test_users, 0) as int64) as successful_test_users,
+    counted.error_gini_coefficient,
+    stale_periods.version
+from stale_periods
+left join counted
+    on
+        stale_periods.grain = counted.grain
+        and stale_periods.period_start_date = counted.period_start_date
+        and stale_periods.as_of_date = counted.as_of_date

@@ -1,37 +1,134 @@
+{{ config(**replaces_rows('session_hash', follows='int_load_days')) }}
+{%- set changed_days = stale_days() %}
+
 with
+
+load_days as (
+
+    select * from {{ ref('int_load_days') }}
+
+),
 
 tests as (
 
-    select * from {{ ref('int_tests') }}
+    select
+        {{ session_hash() }} as session_hash,
+        event_id,
+        is_successful,
+        occurred_at,
+        event_date
+    from {{ ref('int_tests') }}
+    where {{ falls_on(days_of_changed_sessions(changed_days)) }}
 
 ),
+
+state as (
+
+    select
+        max(version) as version,
+        max(basis) as basis
+    from load_days
+
+),
+
+{% if changed_days is not none -%}
+changed_sessions as (
+
+    select session_hash
+    from tests
+    where {{ is_one_of('event_date', changed_days) }}
+    group by session_hash
+
+    union distinct
+
+    select session_hash
+    from {{ this }}
+    where {{ session_overlaps(changed_days) }}
+
+),
+
+session_tests as (
+
+    select tests.*
+    from tests
+    inner join changed_sessions
+        on tests.session_hash = changed_sessions.session_hash
+
+),
+{%- else -%}
+session_tests as (
+
+    select * from tests
+
+),
+{%- endif %}
 
 numbered as (
 
     select
-        user_key,
-        session_key,
+        session_hash,
         is_successful,
         occurred_at,
         event_date,
         row_number() over session_order as try_number
-    from tests
+    from session_tests
     window session_order as (
-        partition by user_key, session_key
+        partition by session_hash
         order by occurred_at asc, event_id asc
     )
 
+),
+
+sessions as (
+
+    select
+        session_hash,
+        count(*) as tests,
+        min(occurred_at) as started_at,
+        max(occurred_at) as last_tested_at,
+        min(event_date) as first_date,
+        max(event_date) as last_date,
+        max(case when try_number = 1 then event_date end) as session_date,
+        min(case when is_successful then try_number end) as first_success_try,
+        min(case when is_successful then occurred_at end) as first_success_at
+    from numbered
+    group by session_hash
+
+),
+
+-- The session without a name says from what all were made, whichever changed.
+named_sessions as (
+
+    {% if changed_days is not none -%}
+    select session_hash from changed_sessions
+
+    union distinct
+
+    {% else -%}
+    select session_hash from sessions
+
+    union all
+
+    {% endif -%}
+    select {{ hash_128("''") }} as session_hash
+
 )
 
+-- A session whose tests are gone keeps a row, without a date.
 select
-    user_key,
-    session_key,
-    count(*) as tests,
-    min(occurred_at) as started_at,
-    max(occurred_at) as last_tested_at,
-    max(case when try_number = 1 then event_date end) as session_date,
-    -- Tests are in order of time, so the date of the first success is the date the session became successful.
-    min(case when is_successful then try_number end) as first_success_try,
-    min(case when is_successful then event_date end) as first_success_date
-from numbered
-group by user_key, session_key
+    named_sessions.session_hash,
+    coalesce(sessions.tests, 0) as tests,
+    sessions.started_at,
+    sessions.last_tested_at,
+    sessions.first_date,
+    sessions.last_date,
+    sessions.session_date,
+    sessions.first_success_try,
+    {{ reporting_date('sessions.first_success_at') }} as first_success_date,
+    state.version,
+    state.basis
+from named_sessions
+cross join state
+left join sessions
+    on named_sessions.session_hash = sessions.session_hash
+{{ stored_in_order_of('sessions.session_date') }}

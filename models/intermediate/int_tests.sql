@@ -1,26 +1,8 @@
 with
 
-arrivals as (
+events as (
 
-    select * from {{ ref('int_event_arrivals') }}
-
-),
-
-tests as (
-
-    select
-        event_id,
-        user_key,
-        record_key,
-        session_id,
-        status = 'success' as is_successful,
-        case when status = 'error' then coalesce(error_code, '(none)') end as error_code,
-        occurred_at,
-        event_date
-    from arrivals
-    where
-        fate = 'counted'
-        and role = 'test'
+    select * from {{ ref('int_events') }}
 
 )
 
@@ -33,8 +15,11 @@ select
         when session_id is null then concat('e', event_id)
         else concat('s', session_id)
     end as session_key,
-    is_successful,
-    error_code,
+    status = 'success' as is_successful,
+    case when status = 'error' then coalesce(error_code, '(none)') end as error_code,
     occurred_at,
     event_date
-from tests
+from events
+where
+    fate = 'counted'
+    and role = 'test'

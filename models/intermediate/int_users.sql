@@ -1,45 +1,136 @@
+{{ config(**replaces_rows('user_hash', follows='int_user_days')) }}
+{%- set days = stale_days() %}
+
+-- Large tables are named where they are read: DuckDB writes down whole what several CTEs read from one.
 with
 
-arrivals as (
-
-    select * from {{ ref('int_event_arrivals') }}
-
-),
-
-user_days as (
-
-    select * from {{ ref('int_user_days') }}
-
-),
-
-accounts as (
+state as (
 
     select
-        user_key,
-        min(occurred_at) as account_created_at
-    from arrivals
+        max(version) as version,
+        max(basis) as basis
+    from {{ ref('int_user_days') }}
+
+),
+
+-- What the days that changed say now; all days where everything is built.
+changed_users as (
+
+    select
+        user_hash,
+        min(account_created_at) as account_created_at,
+        min(case when tests > 0 then event_date end) as first_test_date
+    from {{ ref('int_user_days') }}
     where
-        fate = 'counted'
-        and role = 'account_created'
-    group by user_key
+        user_hash is not null
+        and {{ is_one_of('event_date', days) }}
+    group by user_hash
 
 ),
 
-active_users as (
+{% if days is none -%}
+users as (
+
+    select * from changed_users
+
+),
+{%- else -%}
+stored_users as (
 
     select
-        user_key,
-        min(event_date) as first_test_date
-    from user_days
-    group by user_key
+        *,
+        coalesce({{ is_one_of('account_date', days) }}, false) as has_changed_account_date,
+        coalesce({{ is_one_of('first_test_date', days) }}, false) as has_changed_test_date
+    from {{ this }}
+
+),
+
+-- What came first stays first unless it lay on a day that changed and is no longer there.
+compared_users as (
+
+    select
+        coalesce(changed_users.user_hash, stored_users.user_hash) as user_hash,
+        coalesce(
+            least(changed_users.account_created_at, stored_users.account_created_at),
+            changed_users.account_created_at,
+            stored_users.account_created_at
+        ) as account_created_at,
+        coalesce(
+            least(changed_users.first_test_date, stored_users.first_test_date),
+            changed_users.first_test_date,
+            stored_users.first_test_date
+        ) as first_test_date,
+        coalesce(
+            stored_users.has_changed_account_date
+            and coalesce(changed_users.account_created_at > stored_users.account_created_at, true)
+            or stored_users.has_changed_test_date
+            and coalesce(changed_users.first_test_date > stored_users.first_test_date, true),
+            false
+        ) as has_lost_a_first
+    from changed_users
+    full outer join stored_users
+        on changed_users.user_hash = stored_users.user_hash
+    where
+        changed_users.user_hash is not null
+        or stored_users.has_changed_account_date
+        or stored_users.has_changed_test_date
+
+),
+
+searched_users as (
+
+    select
+        compared_users.user_hash,
+        min(user_days.account_created_at) as account_created_at,
+        min(case when user_days.tests > 0 then user_days.event_date end) as first_test_date
+    from compared_users
+    left join {{ ref('int_user_days') }} as user_days
+        on compared_users.user_hash = user_days.user_hash
+    where compared_users.has_lost_a_first
+    group by compared_users.user_hash
+
+),
+
+users as (
+
+    select
+        user_hash,
+        account_created_at,
+        first_test_date
+    from compared_users
+    where not has_lost_a_first
+
+    union all
+
+    select
+        user_hash,
+        account_created_at,
+        first_test_date
+    from searched_users
+
+),
+{%- endif %}
+
+-- The user without a name says from what all were made, whichever changed.
+with_state as (
+
+    select * from users
+
+    union all
+
+    select
+        {{ hash_128("''") }} as user_hash,
+        cast(null as {{ timestamp_type() }}) as account_created_at,
+        cast(null as date) as first_test_date
 
 )
 
 select
-    coalesce(accounts.user_key, active_users.user_key) as user_key,
-    accounts.account_created_at,
-    {{ reporting_date('accounts.account_created_at') }} as account_date,
-    active_users.first_test_date
-from accounts
-full outer join active_users
-    on accounts.user_key = active_users.user_key
+    with_state.user_hash,
+    with_state.account_created_at,
+    {{ reporting_date('with_state.account_created_at') }} as account_date,
+    with_state.first_test_date,
+    state.version,
+    state.basis
+from with_state
+cross join state

@@ -63,4 +63,6 @@ def test_a_model_has_no_header_unless_it_is_peculiar() -> None:
     """Materialisation, schema, contract and access come from the folder; an incremental model names its own."""
     for path, text in sql(".sql"):
         if path.startswith("models/") and "config(" in text:
-            assert "materialized='incremental'" in text or "hook" in text, path
+            assert "materialized='incremental'" in text or "config(**replaces_" in text or "hook" in text, (
+                path
+            )

@@ -1,12 +1,12 @@
 with
 
-arrivals as (
+fate_days as (
 
-    select * from {{ ref('int_event_arrivals') }}
+    select * from {{ ref('int_fate_days') }}
 
 ),
 
-quarantine as (
+rejected_lines as (
 
     select * from {{ ref('int_rejected_lines') }}
 
@@ -15,23 +15,25 @@ quarantine as (
 lines as (
 
     select
-        loaded_at,
-        fate
-    from arrivals
+        load_date,
+        fate,
+        lines
+    from fate_days
 
     union all
 
     select
-        loaded_at,
-        reason as fate
-    from quarantine
+        {{ reporting_date('loaded_at') }} as load_date,
+        reason as fate,
+        1 as lines
+    from rejected_lines
 
 )
 
 select
-    {{ reporting_date('loaded_at') }} as load_date,
+    load_date,
     fate,
-    count(*) as lines,
+    cast(sum(lines) as int64) as lines,
     {{ built_at() }} as created_at
 from lines
-group by {{ reporting_date('loaded_at') }}, fate
+group by load_date, fate

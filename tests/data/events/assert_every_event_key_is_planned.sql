@@ -2,9 +2,9 @@
 
 with
 
-arrivals as (
+fate_days as (
 
-    select * from {{ ref('int_event_arrivals') }}
+    select * from {{ ref('int_fate_days') }}
 
 ),
 
@@ -15,10 +15,12 @@ event_roles as (
 )
 
 select
-    arrivals.event_key,
-    count(*) as lines
-from arrivals
+    fate_days.event_key,
+    sum(fate_days.lines) as lines
+from fate_days
 left join event_roles
-    on arrivals.event_key = event_roles.event_key
-where event_roles.event_key is null
-group by arrivals.event_key
+    on fate_days.event_key = event_roles.event_key
+where
+    event_roles.event_key is null
+    and fate_days.event_key is not null
+group by fate_days.event_key

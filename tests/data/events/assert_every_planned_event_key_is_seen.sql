@@ -2,9 +2,11 @@
 
 with
 
-arrivals as (
+fate_days as (
 
-    select * from {{ ref('int_event_arrivals') }}
+    select event_key
+    from {{ ref('int_fate_days') }}
+    group by event_key
 
 ),
 
@@ -16,6 +18,6 @@ event_roles as (
 
 select event_roles.event_key
 from event_roles
-left join arrivals
-    on event_roles.event_key = arrivals.event_key
-where arrivals.event_key is null
+left join fate_days
+    on event_roles.event_key = fate_days.event_key
+where fate_days.event_key is null

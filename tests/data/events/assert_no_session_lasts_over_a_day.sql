@@ -12,4 +12,6 @@ select
     session_date,
     tests
 from sessions
-where last_tested_at > started_at + interval 1 day
+where
+    last_date > session_date
+    and last_tested_at > started_at + interval 1 day
