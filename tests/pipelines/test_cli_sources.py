@@ -116,7 +116,7 @@ def test_a_second_run_at_the_same_time_ends_at_once(house: House) -> None:
 def test_a_file_that_is_no_warehouse_is_left_as_it_is(house: House) -> None:
     house.write_events("one.jsonl", [account(1)])
     house.file.write_text("my diary " * 1000, encoding="utf-8")
-    house.kpi("ingest").fails_with(1, "cannot be opened as a DuckDB warehouse", "KPI_DUCKDB_PATH")
+    house.kpi("ingest").fails_with(2, "which is no DuckDB file", "KPI_DUCKDB_PATH")
     assert house.file.read_text(encoding="utf-8") == "my diary " * 1000
 
 
