@@ -43,10 +43,11 @@ def audit(folders: Sequence[Path], progress: Progress) -> AuditReport:
     Raises KpiError where there is none, or one without a manifest.
     """
     report = AuditReport()
-    readings = []
+    exports = []
     for folder in find_exports(list(folders)):
-        progress(f"Reading {folder.name}")
-        readings.append(read_ledger(read_export(folder)))
+        exports.append(read_export(folder))
+        progress(f"Read the export of {exports[-1].name}")
+    readings = [read_ledger(export) for export in sorted(exports, key=lambda export: export.name)]
     compare_exports(readings)
     guesses: list[Guess] = []
     whole = Ledger()

@@ -47,7 +47,7 @@ class Export:
     @property
     def name(self) -> str:
         """What findings call it."""
-        return self.folder.name
+        return self.report_date.isoformat()
 
     def derivations(self, table: str) -> dict[str, str]:
         """Give what the manifest says about the columns of a table; nothing where it says nothing."""
@@ -74,7 +74,7 @@ class Export:
 
 
 def find_exports(folders: list[Path]) -> list[Path]:
-    """List the exports among folders and their subfolders, by report date.
+    """List the exports among folders and their subfolders.
 
     Raises KpiError for a folder that is none and holds none.
     """
@@ -82,7 +82,7 @@ def find_exports(folders: list[Path]) -> list[Path]:
     for folder in folders:
         inside = [folder] if (folder / MANIFEST).is_file() else sorted(folder.glob(f"*/{MANIFEST}"))
         exports = [path if path == folder else path.parent for path in inside]
-        exports = [path for path in exports if not path.name.startswith(".")]
+        exports = [path for path in exports if path == folder or not path.name.startswith(".")]
         if not exports:
             raise KpiError(
                 f"{folder} is no export and holds none (there is no {MANIFEST}).",

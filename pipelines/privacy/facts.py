@@ -41,32 +41,49 @@ def shown_users(ledger: Ledger, key: LeafKey) -> int:
     return sum(ledger.value(leaf) or 0 for leaf in users_behind(key))
 
 
-def floor(ledger: Ledger, key: LeafKey) -> int:
-    """Give the smallest figure that a leaf of `tests` may show, from what is published beside it; 0 withholds it."""
-    if not shown_users(ledger, key):
-        return 0
+def floor(ledger: Ledger, key: LeafKey, parameters: Parameters) -> int:
+    """Give the smallest figure that a leaf of `tests` may show: what the published leaves beside it need at least.
+
+    So much that each of them keeps as many values below it as it has by itself.
+    """
+
+    def least(family: str, *cells: str) -> list[int]:
+        leaves = [LeafKey(family, "day", key.start, cell) for cell in cells]
+        return [smallest_shown(leaf, ledger.value(leaf), parameters) for leaf in leaves]
+
     if key.cell == "success":
-        first_try = ledger.value(LeafKey("sessions", "day", key.start, "first_try")) or 0
-        return max(shown_users(ledger, key), first_try)
-    failures = sum(
-        each * (ledger.value(LeafKey("error_buckets", "day", key.start, cell)) or 0)
-        for cell, each in _FAILURES.items()
-    )
-    others = sum(
-        ledger.value(LeafKey("sessions", "day", key.start, cell)) or 0
-        for cell in ("second_try", "third_or_later", "unsuccessful")
-    )
-    errors = sum(ledger.value(leaf) or 0 for leaf in ledger.cells("errors", "day", key.start))
-    return max(failures, others, errors)
+        users = sum(least("engagement_users", "new_success", "returning_success"))
+        needed = max(users, *least("sessions", "first_try"))
+    else:
+        counts = dict(zip(_FAILURES, least("error_buckets", *_FAILURES), strict=True))
+        heaviest = max((each for cell, each in _FAILURES.items() if counts[cell]), default=1)
+        errors = [leaf.cell for leaf in ledger.cells("errors", "day", key.start)]
+        needed = max(
+            sum(each * counts[cell] for cell, each in _FAILURES.items())
+            + (parameters.base - 1) * (heaviest - 1),
+            sum(least("errors", *errors)),
+            sum(least("sessions", "second_try", "third_or_later", "unsuccessful")),
+        )
+    return -(-needed // parameters.base) * parameters.base
+
+
+def smallest_shown(key: LeafKey, value: int | None, parameters: Parameters) -> int:
+    """Give the smallest count that a figure leaves possible; 0 where nothing is shown."""
+    return true_counts(key, value, parameters)[0] if value else 0
+
+
+def says_nothing(ledger: Ledger, key: LeafKey, parameters: Parameters) -> bool:
+    """Tell whether a figure of `tests` is the one that stands there for few users, whatever they did."""
+    return ledger.value(key) == max(shown_users(ledger, key), floor(ledger, key, parameters))
 
 
 def counts_behind(ledger: Ledger, key: LeafKey, parameters: Parameters) -> tuple[int, int]:
     """Give the smallest and the largest true count behind a released figure, as long as nothing else is known."""
-    value = ledger.value(key)
-    if key.family == "tests" and value is not None and value == floor(ledger, key):
-        # So few users that their number stands here, or so few tests: nobody can tell.
+    if key.family == "tests" and says_nothing(ledger, key, parameters):
         return 0, MOST_EVENTS
-    return true_counts(key, value, parameters)
+    low, high = true_counts(key, ledger.value(key), parameters)
+    is_lifted = key.family == "tests" and ledger.value(key) == floor(ledger, key, parameters)
+    return (0 if is_lifted else low), high
 
 
 def facts_of(ledger: Ledger, parameters: Mapping[str, Parameters]) -> Iterator[Constraint]:
@@ -83,10 +100,10 @@ def facts_of(ledger: Ledger, parameters: Mapping[str, Parameters]) -> Iterator[C
         users_leaves = users_behind(key)
         if release.value is None or not users_leaves:
             continue
-        if key.family == "tests" and release.value == floor(ledger, key):
+        own = parameters[release.parameters_id]
+        if key.family == "tests" and says_nothing(ledger, key, own):
             continue
-        threshold = parameters[release.parameters_id].threshold
-        yield from _known(ledger, dict.fromkeys(users_leaves, 1), threshold - 1, None)
+        yield from _known(ledger, dict.fromkeys(users_leaves, 1), own.threshold - 1, None)
 
 
 def _facts_of_tests(

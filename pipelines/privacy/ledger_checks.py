@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipelines.privacy.export import Export
-from pipelines.privacy.facts import FACTS, floor
+from pipelines.privacy.facts import FACTS, floor, shown_users
 from pipelines.privacy.leaves import BASE, FAMILIES, WITH_BASE, LeafKey, Parameters, is_possible, users_behind
 from pipelines.privacy.ledger import LEDGER_COLUMNS, LEDGER_TABLE, PARAMETERS_TABLE, Ledger
 from pipelines.privacy.periods import GRAINS, period_start
@@ -53,7 +53,7 @@ def _ledger(export: Export) -> tuple[Ledger, dict[str, Parameters]]:
             export.reject(file, f"{key}: {problem}", rows[key], "value")
             del ledger.releases[key]
     ledger = Ledger(ledger.releases)
-    _check_tests(export, ledger, rows)
+    _check_tests(export, ledger, rows, parameters)
     _check_periods(export, ledger)
     return ledger, parameters
 
@@ -90,8 +90,6 @@ def _wrong_leaf(ledger: Ledger, key: LeafKey, parameters: Mapping[str, Parameter
         return f"its parameters '{release.parameters_id}' are nowhere"
     own = parameters[release.parameters_id]
     value = release.value
-    if key.family == "tests" and value is not None and value == floor(ledger, key):
-        return None
     if not is_possible(key, value, own):
         shown = "NULL" if value is None else str(value)
         return (
@@ -100,16 +98,19 @@ def _wrong_leaf(ledger: Ledger, key: LeafKey, parameters: Mapping[str, Parameter
     return None
 
 
-def _check_tests(export: Export, ledger: Ledger, rows: Mapping[LeafKey, int]) -> None:
+def _check_tests(
+    export: Export, ledger: Ledger, rows: Mapping[LeafKey, int], parameters: Mapping[str, Parameters]
+) -> None:
     """Tests are withheld where nobody is shown who made them, and nowhere else; and never below their floor."""
     for key, release in ledger.releases.items():
         if key.family != "tests":
             continue
-        least = floor(ledger, key)
+        shown = shown_users(ledger, key)
+        least = floor(ledger, key, parameters[release.parameters_id])
         problem = None
-        if release.value is None and least:
+        if release.value is None and shown:
             problem = "withheld beside users that are shown: between 1 and the threshold is proven"
-        elif release.value is not None and not least:
+        elif release.value is not None and not shown:
             problem = "shown on a day on which nobody is shown behind it: the threshold is not one on users"
         elif release.value is not None and release.value < least:
             problem = f"{release.value} is below what is published beside it ({least})"

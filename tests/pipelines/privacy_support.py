@@ -148,8 +148,8 @@ def _measure_day(
     for cell, count in tries.items():
         truth[LeafKey("sessions", "day", day, cell)].add(name, _capped(name, count, CAPS["sessions"]))
     if name is not None:
-        cell = f"{'new' if is_new else 'returning'}_{'success' if successes else 'other'}"
-        truth[LeafKey("engagement_users", "day", day, cell)].add(name)
+        state = f"{'new' if is_new else 'returning'}_{'success' if successes else 'other'}"
+        truth[LeafKey("engagement_users", "day", day, state)].add(name)
 
 
 def _capped(name: str | None, count: int, most: int) -> int:
@@ -232,27 +232,42 @@ def protect(truth: Truth, keys: Iterable[LeafKey]) -> dict[LeafKey, int | None]:
         shown[key] = protected_users(leaf) if FAMILIES[key.family].unit == "user" else protected_events(leaf)
     for key in keys:
         if key.family == "tests":
-            least = tests_floor(shown, key)
-            leaf = truth.get(key, Leaf())
-            honest = rounded(leaf) if len(leaf.users) >= K else 0
-            shown[key] = max(honest, least) if least else None
+            shown[key] = protected_tests(truth.get(key, Leaf()), shown, key)
     return shown
 
 
-def tests_floor(shown: Mapping[LeafKey, int | None], key: LeafKey) -> int:
-    """What tests show at least, from what is shown beside them; 0 where nobody is shown."""
+def protected_tests(leaf: Leaf, shown: Mapping[LeafKey, int | None], key: LeafKey) -> int | None:
+    """Protect tests so that they fit to what is shown beside them."""
 
-    def total(family: str, *cells: str) -> int:
-        return sum(shown[LeafKey(family, "day", key.start, cell)] or 0 for cell in cells)
+    def figures(family: str, *cells: str) -> list[int]:
+        return [shown[LeafKey(family, "day", key.start, cell)] or 0 for cell in cells]
+
+    def least(family: str, *cells: str) -> list[int]:
+        smallest = 1 if FAMILIES[family].unit == "user" else K
+        return [
+            0 if not figure else smallest if figure == K else max(K, figure - B + 1)
+            for figure in figures(family, *cells)
+        ]
 
     if key.cell == "success":
-        users = total("engagement_users", "new_success", "returning_success")
-        return max(users, total("sessions", "first_try")) if users else 0
-    users = total("error_buckets", *BUCKET_CELLS[1:])
-    failures = sum(
-        each * total("error_buckets", cell) for each, cell in zip((1, 2, 3, 6), BUCKET_CELLS[1:], strict=True)
-    )
-    return max(failures, total("errors", *ERROR_CELLS), total("sessions", *TRY_CELLS[1:])) if users else 0
+        cells = ("new_success", "returning_success")
+        users = sum(figures("engagement_users", *cells))
+        needed = max(sum(least("engagement_users", *cells)), *least("sessions", "first_try"))
+    else:
+        users = sum(figures("error_buckets", *BUCKET_CELLS[1:]))
+        weights = (1, 2, 3, 6)
+        buckets = least("error_buckets", *BUCKET_CELLS[1:])
+        heaviest = max((weight for weight, count in zip(weights, buckets, strict=True) if count), default=1)
+        weighted = sum(weight * count for weight, count in zip(weights, buckets, strict=True))
+        needed = max(
+            weighted + (B - 1) * (heaviest - 1),
+            sum(least("errors", *ERROR_CELLS)),
+            sum(least("sessions", *TRY_CELLS[1:])),
+        )
+    lifted = -(-needed // B) * B
+    if not users:
+        return None
+    return max(rounded(leaf) if len(leaf.users) >= K else users, lifted)
 
 
 def ledger_rows(shown: Mapping[LeafKey, int | None], parameters_id: str = "p1") -> list[tuple[Any, ...]]:
