@@ -20,7 +20,7 @@ from pipelines.demo.stripe_account import Item, Line, StripeAccount
 from pipelines.demo.stripe_server import StripeServer
 from pipelines.errors import KpiError, SettingError
 from pipelines.sources.stripe import connect, ensure_tables, load, tables
-from pipelines.sources.stripe.batches import Mode
+from pipelines.sources.stripe.batches import Batch, Mode
 from pipelines.sources.stripe.listing import Window, listed
 from pipelines.sources.stripe.reading import Reader
 from pipelines.sources.stripe.resources import RESOURCES
@@ -307,6 +307,7 @@ def test_rows_that_a_killed_run_left_behind_fix_the_mode_too(tmp_path: Path) -> 
         first, second = Synced(live, warehouse), Synced(test, warehouse)
         ensure_tables(warehouse)
         [batch] = listed(Reader(first.api(), Mode()), [Window(RESOURCES["invoices"], 0)], threads=1)
+        assert isinstance(batch, Batch)
         warehouse.pipeline("stripe").extract(stripe_source(batch.tables()))
         with pytest.raises(KpiError, match="the two never mix"):
             second.sync()
