@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import KpiError, SettingError
+from pipelines.privacy.stored_ledger import check_exports
 from pipelines.sources.load import Progress
 from pipelines.warehouse import PROJECT_ROOT, Warehouse, busy
 
@@ -44,6 +45,7 @@ def build(
     are listed in the report.
     """
     newest = check_dates(warehouse, report_date, backfill)
+    check_exports(warehouse)
     variables: dict[str, Any] = {"report_date": newest.isoformat()}
     if backfill:
         variables |= {"backfill_from": backfill[0].isoformat(), "backfill_to": backfill[1].isoformat()}

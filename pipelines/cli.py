@@ -12,6 +12,7 @@ from rich.console import Console
 from pipelines.build import check_dates
 from pipelines.errors import KpiError, SettingError
 from pipelines.figures import fates_line, figures_table, scraped_lines, unplanned
+from pipelines.privacy import commands as privacy_commands
 from pipelines.run import RunReport, build_marts, ingest
 from pipelines.sources import SOURCES, source_module
 from pipelines.sources.load import Progress
@@ -24,6 +25,7 @@ Settings come from the environment, .dlt/config.toml and .dlt/secrets.toml:
   KPI_REPORTING_TIMEZONE  an IANA name (default UTC)
   KPI_SCHEMA_PREFIX       put before every schema name (default nothing)
   KPI_SEEDS_PATH          the folder of the seeds (default seeds)
+  KPI_EXPORTS_PATH        the folder of exports (default exports beside the warehouse)
   KPI_USER_KEY, KPI_RECORD_KEY  the pseudonym keys (DuckDB makes its own)
 
 \b
@@ -149,6 +151,9 @@ def demo_command(folder: Path) -> None:
         f"'{path}').sql('from kpi_internal.daily_engagement').show()\"\n"
         "Your own data: see 'Your own data in ten minutes' in README.md, then: kpi run"
     )
+
+
+privacy_commands.add_to(cli)
 
 
 def _ingest(

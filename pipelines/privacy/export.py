@@ -92,6 +92,13 @@ def find_exports(folders: list[Path]) -> list[Path]:
     return sorted(found, key=lambda path: path.name)
 
 
+def exports_in(folder: Path) -> list[Path]:
+    """List the exports of a folder by report date, the newest last."""
+    return sorted(
+        path.parent for path in folder.glob(f"*/{MANIFEST}") if not path.parent.name.startswith(".")
+    )
+
+
 def read_export(folder: Path) -> Export:
     """Read an export, and note where its files are not those of its manifest or its formats disagree.
 

@@ -10,6 +10,8 @@ from typing import Any
 from pipelines.privacy.leaves import BASE, LeafKey
 from pipelines.privacy.periods import period_end
 
+SCHEMA = "kpi_metrics"
+"""Where what is published stands."""
 LEDGER_TABLE = "release_ledger"
 PARAMETERS_TABLE = "release_parameters"
 LEDGER_COLUMNS = (

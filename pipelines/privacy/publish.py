@@ -11,16 +11,15 @@ from typing import Any
 
 from pipelines.errors import KpiError, SettingError
 from pipelines.privacy.audit import AuditReport, audit
-from pipelines.privacy.export import MANIFEST, read_export
+from pipelines.privacy.export import MANIFEST, exports_in, read_export
 from pipelines.privacy.export_writer import Described, export_files, move_into_place, write_folder
 from pipelines.privacy.leaves import Parameters
-from pipelines.privacy.ledger import LEDGER_TABLE, PARAMETERS_TABLE, Ledger
+from pipelines.privacy.ledger import LEDGER_TABLE, PARAMETERS_TABLE, SCHEMA, Ledger
 from pipelines.privacy.periods import ADJECTIVES
 from pipelines.privacy.tables import TYPES, Table
 from pipelines.sources.load import Progress, query
 from pipelines.warehouse import Warehouse
 
-SCHEMA = "kpi_metrics"
 _REPORT_DATE = "report_date"
 
 
@@ -103,16 +102,9 @@ def publish(
     return Published(target, day, True, len(tables), rows, report)
 
 
-def exported_ledgers(folder: Path) -> list[Path]:
-    """List the exports of a folder by report date, the newest last."""
-    return sorted(
-        path.parent for path in folder.glob(f"*/{MANIFEST}") if not path.parent.name.startswith(".")
-    )
-
-
 def _neighbours(folder: Path, day: dt.date) -> list[Path]:
     """Give the exports of just before and just after a day: what both of them show must be what this one shows."""
-    exports = exported_ledgers(folder)
+    exports = exports_in(folder)
     before = [path for path in exports if path.name < day.isoformat()]
     after = [path for path in exports if path.name > day.isoformat()]
     return [*before[-1:], *after[:1]]

@@ -2,23 +2,18 @@
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import batched
 from pathlib import Path
 from typing import Any
 
 from pipelines.errors import KpiError
 from pipelines.privacy.export import Export, find_exports, read_export
-from pipelines.privacy.ledger import LEDGER_TABLE, PARAMETERS_TABLE, Ledger
-from pipelines.privacy.publish import SCHEMA, exported_ledgers
+from pipelines.privacy.ledger import LEDGER_TABLE, PARAMETERS_TABLE, SCHEMA, Ledger
+from pipelines.privacy.stored_ledger import key_of, stored_rows
 from pipelines.privacy.tables import printed
-from pipelines.sources.load import Progress, query
+from pipelines.sources.load import Progress
 from pipelines.warehouse import Warehouse
 
 _ROWS_A_STATEMENT = 500
-_KEYS = {
-    LEDGER_TABLE: ("family", "grain", "period_start_date", "cell"),
-    PARAMETERS_TABLE: ("parameters_id",),
-}
 
 
 def restore(warehouse: Warehouse, folders: Sequence[Path], progress: Progress) -> dict[str, int]:
@@ -40,33 +35,18 @@ def restore(warehouse: Warehouse, folders: Sequence[Path], progress: Progress) -
     return {name: len(rows) for name, rows in missing.items()}
 
 
-def check_exports(warehouse: Warehouse) -> None:
-    """Raise KpiError if an export shows a figure that the warehouse's ledger has lost: it would be measured again."""
-    folder = warehouse.exports_folder
-    newest = exported_ledgers(folder)[-1:]
-    if not newest:
-        return
-    shown = read_export(newest[0]).tables.get(LEDGER_TABLE)
-    kept = _stored(warehouse, LEDGER_TABLE)
-    lost = 0 if shown is None else sum(_key(LEDGER_TABLE, row) not in kept for row in shown.dicts())
-    if lost:
-        raise KpiError(
-            f"{newest[0]} shows {lost:,} figures that the ledger of this warehouse does not hold. Measured a second time, "
-            "they would tell what protection kept back.",
-            f"Bring the ledger back first: kpi privacy restore {folder}",
-        )
-
-
 def _missing(warehouse: Warehouse, name: str, exports: Sequence[Export]) -> list[dict[str, Any]]:
-    stored = _stored(warehouse, name)
+    stored = stored_rows(warehouse, name)
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for export in exports:
         table = export.tables.get(name)
         if table is None or export.findings:
             why = str(export.findings[0]) if export.findings else f"{export.folder} holds no {name}"
-            raise KpiError(f"The export cannot be trusted: {why}.", "Take the folder as kpi publish wrote it.")
+            raise KpiError(
+                f"The export cannot be trusted: {why}.", "Take the folder as kpi publish wrote it."
+            )
         for row in table.dicts():
-            key = _key(name, row)
+            key = key_of(name, row)
             for known in (stored.get(key), found.get(key)):
                 if known is not None and not _same(known, row):
                     place = " ".join(str(part) for part in key)
@@ -78,15 +58,6 @@ def _missing(warehouse: Warehouse, name: str, exports: Sequence[Export]) -> list
     if name == LEDGER_TABLE:
         Ledger.of(found.values())
     return [row for key, row in found.items() if key not in stored]
-
-
-def _stored(warehouse: Warehouse, name: str) -> dict[tuple[Any, ...], dict[str, Any]]:
-    rows = query(warehouse, f"select * from {warehouse.schema_prefix}{SCHEMA}.{name}")  # noqa: S608 - names of ours
-    return {_key(name, row): row for row in rows}
-
-
-def _key(name: str, row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[column] for column in _KEYS[name])
 
 
 def _same(known: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
@@ -105,7 +76,8 @@ def _statements(
     types = {kind: _type(warehouse, kind) for _, kind in table.columns}
     columns = ", ".join(f"{column} {types[kind]}" for column, kind in table.columns)
     yield f"create table if not exists {place} ({columns})"
-    for some in batched(rows, _ROWS_A_STATEMENT):
+    for first in range(0, len(rows), _ROWS_A_STATEMENT):
+        some = rows[first : first + _ROWS_A_STATEMENT]
         values = ", ".join(
             "(" + ", ".join(_literal(row[column], types[kind]) for column, kind in table.columns) + ")"
             for row in some
@@ -128,7 +100,8 @@ def _literal(value: object, kind: str) -> str:
         return text
     if isinstance(value, str) and not all(sign.isalnum() or sign in "_-." for sign in text):
         raise KpiError(
-            "The exported ledger holds a name that it cannot hold.", "Take the folder as kpi publish wrote it."
+            "The exported ledger holds a name that it cannot hold.",
+            "Take the folder as kpi publish wrote it.",
         )
     if isinstance(value, dt.datetime):
         text = text.replace("T", " ").replace("Z", "+00:00")

@@ -111,8 +111,8 @@ def made_up(seed: int, sizes: Sizes) -> Truth:
         for name, outcomes in active.items():
             _measure_day(truth, day, name, outcomes, chance, is_new=name not in seen)
             if name and name not in seen:
-                cell = "with_test" if chance.random() < 0.8 else "without_test"
-                truth[LeafKey("accounts", "day", day, cell)].add(name)
+                account = "with_test" if chance.random() < 0.8 else "without_test"
+                truth[LeafKey("accounts", "day", day, account)].add(name)
             seen.add(name)
     for grain in GRAINS:
         _measure_periods(truth, grain, history)
@@ -160,7 +160,7 @@ def _tries(outcomes: list[str | None], chance: random.Random) -> Iterable[str]:
     """Cut the attempts of a day into sessions, and say at which try each succeeded."""
     rest = list(outcomes)
     while rest:
-        length = chance.randint(1, len(rest))
+        length = chance.randint(1, min(4, len(rest)))
         session, rest = rest[:length], rest[length:]
         tried = session.index(None) if None in session else len(session)
         yield TRY_CELLS[min(tried, 2)] if None in session else "unsuccessful"
