@@ -85,13 +85,33 @@
     case when {{ users }} >= {{ privacy_parameters().threshold }} then {{ rounded_units(units, noise) }} end
 {%- endmacro %}
 
-{#- Yields the figure shown for tests, beside which stands how many users made them (`shown_users`, protected): NULL where
-    those are 0, else they themselves under the threshold. So the two together prove nothing that each does not. -#}
-{% macro protected_tests(units, users, noise, shown_users) -%}
+{#- Yields the figure shown for tests. Beside it stands how many users made them (`shown_users`), and other figures that tell
+    how many tests there were at least (`lower_bound`). Where the users are 0 it is NULL; it is never below the bound, and
+    under the threshold nothing but those two: so all of them together prove no more than each does. -#}
+{% macro protected_tests(units, users, noise, shown_users, lower_bound) -%}
+    {%- set base = privacy_parameters().base -%}
+    {%- set bound = lower_bound ~ ' + mod(' ~ base ~ ' - mod(' ~ lower_bound ~ ', ' ~ base ~ '), ' ~ base ~ ')' -%}
     case
         when {{ shown_users }} = 0 then null
-        when {{ users }} >= {{ privacy_parameters().threshold }} then {{ rounded_units(units, noise) }}
-        else {{ shown_users }}
+        when {{ users }} >= {{ privacy_parameters().threshold }} then greatest({{ rounded_units(units, noise) }}, {{ bound }})
+        else greatest({{ shown_users }}, {{ bound }})
+    end
+{%- endmacro %}
+
+{#- Yields the least count that a shown figure stands for; 0 where it is withheld. -#}
+{% macro least_users_behind(value) -%}
+    case
+        when {{ value }} > {{ privacy_parameters().threshold }} then {{ value }} - {{ privacy_parameters().base - 1 }}
+        when {{ value }} > 0 then 1
+        else 0
+    end
+{%- endmacro %}
+
+{#- Yields the least number of events that a shown figure stands for; 0 where it is withheld. -#}
+{% macro least_events_behind(value) -%}
+    case
+        when {{ value }} is null then 0
+        else greatest({{ value }} - {{ privacy_parameters().base - 1 }}, {{ privacy_parameters().threshold }})
     end
 {%- endmacro %}
 
@@ -116,6 +136,14 @@
 {#- Yields the condition that a row is of a family, and one of the cells. -#}
 {% macro is_cell(family, cells) -%}
     family = '{{ family }}' and cell in ('{{ cells | join("', '") }}')
+{%- endmacro %}
+
+{#- Yields the sum of an expression over some cells of a row's own period; 0 where there are none. -#}
+{% macro sum_beside(family, cells, expression) -%}
+    coalesce(
+        sum(case when {{ is_cell(family, cells) }} then {{ expression }} end)
+            over (partition by grain, period_start_date), 0
+    )
 {%- endmacro %}
 
 {#- Yields the sum of the shown values of some cells; NULL where all of them are withheld. -#}

@@ -52,13 +52,29 @@ def protected_events(rounding: Rounding, units: int, users: int, contributors_ke
 
 
 def protected_tests(
-    rounding: Rounding, units: int, users: int, contributors_key: int, shown_users: int
+    rounding: Rounding, units: int, users: int, contributors_key: int, shown_users: int, lower_bound: int
 ) -> int | None:
-    """Give the figure shown for tests beside that of the users who made them (`shown_users`, protected).
+    """Give the figure shown for tests, beside figures that say something about them too.
 
-    Where those are 0 it is None, and under the threshold those themselves: a figure withheld beside users shown
-    would prove that there are some, but fewer than the threshold.
+    `shown_users` is how many users made them, protected: where that is 0 the figure is None, since one withheld beside
+    users shown would prove that there are some, but fewer than the threshold. `lower_bound` is how many tests the others
+    prove: the figure is never below it, so that as many counts stay possible as it has alone.
     """
     if shown_users == 0:
         return None
-    return rounded(rounding, units, contributors_key) if users >= rounding.threshold else shown_users
+    bound = lower_bound + -lower_bound % rounding.base
+    if users < rounding.threshold:
+        return max(shown_users, bound)
+    return max(rounded(rounding, units, contributors_key), bound)
+
+
+def least_users_behind(rounding: Rounding, shown: int) -> int:
+    """Give the least count of people that a shown figure stands for."""
+    if shown > rounding.threshold:
+        return shown - rounding.base + 1
+    return 1 if shown else 0
+
+
+def least_events_behind(rounding: Rounding, shown: int | None) -> int:
+    """Give the least count of events that a shown figure stands for; 0 where it is withheld."""
+    return 0 if shown is None else max(shown - rounding.base + 1, rounding.threshold)

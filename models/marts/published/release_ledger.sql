@@ -201,26 +201,48 @@ with_noise as (
 
 ),
 
-with_users as (
+shown as (
 
     select
         *,
         case
             when family in ('{{ users_families | join("', '") }}') then {{ protected_users('units', 'noise') }}
-        end as shown_users
+            else {{ protected_events('units', 'users', 'noise') }}
+        end as shown_value
     from with_noise
 
 ),
 
-with_their_users as (
+bounded as (
 
     select
         *,
-        sum(case when {{ is_cell('engagement_users', ['new_success', 'returning_success']) }} then shown_users end)
-            over (partition by grain, period_start_date) as users_with_success,
-        sum(case when {{ is_cell('error_buckets', ['1', '2', '3_to_5', '6_or_more']) }} then shown_users end)
-            over (partition by grain, period_start_date) as users_with_error
-    from with_users
+        {{ least_users_behind('shown_value') }} as least_users,
+        {{ least_events_behind('shown_value') }} as least_events
+    from shown
+
+),
+
+-- What else is shown of a period tells how many tests there were at least.
+beside as (
+
+    select
+        *,
+        {{ sum_beside('engagement_users', ['new_success', 'returning_success'], 'shown_value') }} as users_with_success,
+        {{ sum_beside('error_buckets', ['1', '2', '3_to_5', '6_or_more'], 'shown_value') }} as users_with_error,
+        greatest(
+            {{ sum_beside('engagement_users', ['new_success', 'returning_success'], 'least_users') }},
+            {{ sum_beside('sessions', ['first_try'], 'least_events') }}
+        ) as least_successes,
+        greatest(
+            {{ sum_beside('error_buckets', ['1'], 'least_users') }}
+            + 2 * {{ sum_beside('error_buckets', ['2'], 'least_users') }}
+            + 3 * {{ sum_beside('error_buckets', ['3_to_5'], 'least_users') }}
+            + 6 * {{ sum_beside('error_buckets', ['6_or_more'], 'least_users') }},
+            {{ sum_beside('errors', error_columns() + ['other'], 'least_events') }},
+            {{ sum_beside('sessions', ['second_try', 'third_or_later', 'unsuccessful'], 'least_events') }}
+        ) as least_errors
+    from bounded
 
 ),
 
@@ -229,14 +251,13 @@ protected as (
     select
         *,
         case
-            when shown_users is not null then shown_users
             when {{ is_cell('tests', ['success']) }}
-                then {{ protected_tests('units', 'users', 'noise', 'users_with_success') }}
+                then {{ protected_tests('units', 'users', 'noise', 'users_with_success', 'least_successes') }}
             when {{ is_cell('tests', ['error']) }}
-                then {{ protected_tests('units', 'users', 'noise', 'users_with_error') }}
-            else {{ protected_events('units', 'users', 'noise') }}
+                then {{ protected_tests('units', 'users', 'noise', 'users_with_error', 'least_errors') }}
+            else shown_value
         end as value
-    from with_their_users
+    from beside
 
 )
 
