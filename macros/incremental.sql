@@ -122,7 +122,7 @@
         {{- return(0) -}}
     {%- endif -%}
     {#- Raise it when a model reads the same events in another way. -#}
-    {%- set definitions = 1 -%}
+    {%- set definitions = 2 -%}
     {%- set roles = first_column(
         "select concat(event_key, '=', coalesce(role, '')) as meaning from " ~ ref('event_roles') ~ ' order by meaning'
     ) -%}

@@ -100,10 +100,10 @@ def made_up(seed: int, sizes: Sizes) -> Truth:
     before = sizes.first_day - dt.timedelta(days=1)
     known = {name for name in names if name and chance.random() < 0.3}
     truth: Truth = defaultdict(Leaf)
-    for name in known:
-        truth[LeafKey("engagement_users", "day", sizes.first_day, "base")].add(name)
-        truth[LeafKey("accounts", "day", sizes.first_day, "base")].add(name)
-    seen = set(known)
+    for user in known:
+        truth[LeafKey("engagement_users", "day", sizes.first_day, "base")].add(user)
+        truth[LeafKey("accounts", "day", sizes.first_day, "base")].add(user)
+    seen: set[str | None] = set(known)
     for number in range(1, sizes.days + 1):
         day = before + dt.timedelta(days=number)
         active = {name: _attempts(chance, sizes) for name in names if chance.random() < sizes.activity}
