@@ -33,6 +33,7 @@ FACTS = (
 )
 """The facts in words, as manifests repeat them."""
 
+_SUCCESSES = {"new_success": 1, "returning_success": 1}
 _FAILURES = {"1": 1, "2": 2, "3_to_5": 3, "6_or_more": 6}
 
 
@@ -52,19 +53,35 @@ def floor(ledger: Ledger, key: LeafKey, parameters: Parameters) -> int:
         return [smallest_shown(leaf, ledger.value(leaf), parameters) for leaf in leaves]
 
     if key.cell == "success":
-        users = sum(least("engagement_users", "new_success", "returning_success"))
-        needed = max(users, *least("sessions", "first_try"))
+        needed = max(
+            _room(ledger, key, "engagement_users", _SUCCESSES, parameters),
+            *least("sessions", "first_try"),
+        )
     else:
-        counts = dict(zip(_FAILURES, least("error_buckets", *_FAILURES), strict=True))
-        heaviest = max((each for cell, each in _FAILURES.items() if counts[cell]), default=1)
         errors = [leaf.cell for leaf in ledger.cells("errors", "day", key.start)]
         needed = max(
-            sum(each * counts[cell] for cell, each in _FAILURES.items())
-            + (parameters.base - 1) * (heaviest - 1),
+            _room(ledger, key, "error_buckets", _FAILURES, parameters),
             sum(least("errors", *errors)),
             sum(least("sessions", "second_try", "third_or_later", "unsuccessful")),
         )
     return -(-needed // parameters.base) * parameters.base
+
+
+def _room(
+    ledger: Ledger, key: LeafKey, family: str, weights: Mapping[str, int], parameters: Parameters
+) -> int:
+    """Give what cells that count `weight` tests for each user need, for each of them to keep its values below the figure."""
+    needed = more = 0
+    for cell, weight in weights.items():
+        leaf = LeafKey(family, "day", key.start, cell)
+        value = ledger.value(leaf)
+        if value:
+            smallest = smallest_shown(leaf, value, parameters)
+            # A leaf that is shown as the threshold must be able to be it.
+            kept = parameters.threshold - smallest if value == parameters.threshold else parameters.base - 1
+            needed += weight * smallest
+            more = max(more, weight * kept - (parameters.base - 1))
+    return needed + more
 
 
 def smallest_shown(key: LeafKey, value: int | None, parameters: Parameters) -> int:

@@ -6,7 +6,7 @@ value counts as possible only if such a witness has it.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -78,6 +78,7 @@ class Component:
         self.constraints = list(constraints)
         self.witnesses: list[dict[Unknown, int]] = []
         self._model: _Model | None = None
+        self._rules_of: dict[Unknown, list[Constraint]] | None = None
 
     def is_possible(self) -> bool:
         """Tell whether anything satisfies all constraints."""
@@ -100,6 +101,10 @@ class Component:
 
         if is_done():
             return found
+        for near in self._varied(target):
+            found.add(_total(target, near))
+            if is_done():
+                return found
         extremes = []
         for sense in (1, -1):
             witness = self._ask({unknown: sense * factor for unknown, factor in target.items()}, None)
@@ -128,6 +133,49 @@ class Component:
                 low[unknown] += step
                 found.add(_total(target, low))
         return found
+
+    def _varied(self, target: Terms) -> Iterator[dict[Unknown, int]]:
+        """Yield solutions near one that is known: an unknown moved, and another one with it where they balance each other.
+
+        That is enough for most targets, and much cheaper than to ask the solver.
+        """
+        if not self.is_possible():
+            return
+        start = self.witnesses[0]
+        for unknown in target:
+            low, high = self.domains[unknown]
+            values = {low, high, *range(max(low, start[unknown] - 5), min(high, start[unknown] + 5) + 1)}
+            for value in sorted(values - {start[unknown]}):
+                for moved in self._moves(start, unknown, value):
+                    rules = {id(rule): rule for other in moved for rule in self._rules()[other]}
+                    witness = start | moved
+                    if all(rule.holds(witness) for rule in rules.values()):
+                        self.witnesses.append(witness)
+                        yield witness
+                        break
+
+    def _moves(
+        self, start: Mapping[Unknown, int], unknown: Unknown, value: int
+    ) -> Iterator[dict[Unknown, int]]:
+        yield {unknown: value}
+        step = value - start[unknown]
+        for rule in self._rules()[unknown]:
+            if rule.low != rule.high:
+                continue
+            for other, factor in rule.terms.items():
+                shift = -Fraction(rule.terms[unknown]) * step / factor
+                moved = start[other] + shift
+                low, high = self.domains[other]
+                if other != unknown and shift.denominator == 1 and low <= moved <= high:
+                    yield {unknown: value, other: int(moved)}
+
+    def _rules(self) -> dict[Unknown, list[Constraint]]:
+        if self._rules_of is None:
+            self._rules_of = defaultdict(list)
+            for rule in self.constraints:
+                for unknown in rule.terms:
+                    self._rules_of[unknown].append(rule)
+        return self._rules_of
 
     def _ask(self, objective: Terms, fixed: tuple[Terms, int] | None) -> dict[Unknown, int] | None:
         if self._model is None:

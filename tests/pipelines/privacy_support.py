@@ -243,31 +243,33 @@ def protected_tests(leaf: Leaf, shown: Mapping[LeafKey, int | None], key: LeafKe
         return [shown[LeafKey(family, "day", key.start, cell)] or 0 for cell in cells]
 
     def least(family: str, *cells: str) -> list[int]:
-        smallest = 1 if FAMILIES[family].unit == "user" else K
-        return [
-            0 if not figure else smallest if figure == K else max(K, figure - B + 1)
-            for figure in figures(family, *cells)
-        ]
+        return [max(K, figure - B + 1) if figure else 0 for figure in figures(family, *cells)]
 
     if key.cell == "success":
         cells = ("new_success", "returning_success")
-        users = sum(figures("engagement_users", *cells))
-        needed = max(sum(least("engagement_users", *cells)), *least("sessions", "first_try"))
+        users = figures("engagement_users", *cells)
+        needed = max(room(users, (1, 1)), *least("sessions", "first_try"))
     else:
-        users = sum(figures("error_buckets", *BUCKET_CELLS[1:]))
-        weights = (1, 2, 3, 6)
-        buckets = least("error_buckets", *BUCKET_CELLS[1:])
-        heaviest = max((weight for weight, count in zip(weights, buckets, strict=True) if count), default=1)
-        weighted = sum(weight * count for weight, count in zip(weights, buckets, strict=True))
+        users = figures("error_buckets", *BUCKET_CELLS[1:])
         needed = max(
-            weighted + (B - 1) * (heaviest - 1),
+            room(users, (1, 2, 3, 6)),
             sum(least("errors", *ERROR_CELLS)),
             sum(least("sessions", *TRY_CELLS[1:])),
         )
     lifted = -(-needed // B) * B
-    if not users:
+    if not sum(users):
         return None
-    return max(rounded(leaf) if len(leaf.users) >= K else users, lifted)
+    return max(rounded(leaf) if len(leaf.users) >= K else sum(users), lifted)
+
+
+def room(users: list[int], weights: tuple[int, ...]) -> int:
+    """What tests show at least so that users, who each made `weight` of them, keep their possible values."""
+    smallest = [0 if not shown else 1 if shown == K else shown - B + 1 for shown in users]
+    more = [
+        0 if not shown else weight * (K - 1) - (B - 1) if shown == K else (weight - 1) * (B - 1)
+        for shown, weight in zip(users, weights, strict=True)
+    ]
+    return sum(weight * count for weight, count in zip(weights, smallest, strict=True)) + max(more)
 
 
 def ledger_rows(shown: Mapping[LeafKey, int | None], parameters_id: str = "p1") -> list[tuple[Any, ...]]:
