@@ -206,7 +206,8 @@ shown as (
     select
         *,
         case
-            when family in ('{{ users_families | join("', '") }}') then {{ protected_users('units', 'noise') }}
+            when family in ('{{ users_families | join("', '") }}')
+                then {{ protected_users('units', 'noise') }}
             else {{ protected_events('units', 'users', 'noise') }}
         end as shown_value
     from with_noise
