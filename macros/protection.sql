@@ -74,7 +74,8 @@
 {% macro protected_users(units, noise) -%}
     {%- set threshold = privacy_parameters().threshold -%}
     case
-        when {{ units }} >= {{ threshold }} then {{ rounded_units(units, noise) }}
+        when {{ units }} >= {{ threshold }}
+            then {{ rounded_units(units, noise) }}
         when mod({{ noise }}, {{ threshold }}) < {{ units }} then {{ threshold }}
         else 0
     end
@@ -82,7 +83,10 @@
 
 {#- Yields the figure shown for a leaf that counts events: NULL where fewer people than the threshold stand behind it. -#}
 {% macro protected_events(units, users, noise) -%}
-    case when {{ users }} >= {{ privacy_parameters().threshold }} then {{ rounded_units(units, noise) }} end
+    case
+        when {{ users }} >= {{ privacy_parameters().threshold }}
+            then {{ rounded_units(units, noise) }}
+    end
 {%- endmacro %}
 
 {#- Yields the figure shown for tests. Beside it stands how many users made them (`shown_users`), and other figures that tell
@@ -93,8 +97,13 @@
     {%- set bound = lower_bound ~ ' + mod(' ~ base ~ ' - mod(' ~ lower_bound ~ ', ' ~ base ~ '), ' ~ base ~ ')' -%}
     case
         when {{ shown_users }} = 0 then null
-        when {{ users }} >= {{ privacy_parameters().threshold }} then greatest({{ rounded_units(units, noise) }}, {{ bound }})
-        else greatest({{ shown_users }}, {{ bound }})
+        else greatest(
+            case
+                when {{ users }} < {{ privacy_parameters().threshold }} then {{ shown_users }}
+                else {{ rounded_units(units, noise) }}
+            end,
+            {{ bound }}
+        )
     end
 {%- endmacro %}
 

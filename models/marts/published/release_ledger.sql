@@ -12,7 +12,6 @@
 {{- refuse_to_release_again() }}
 {%- set has_released = is_incremental() and first_column('select 1 from ' ~ this ~ ' limit 1') | length > 0 %}
 {%- set periods = unreleased_periods() %}
-{%- set users_families = ['engagement_users', 'error_buckets', 'accounts'] %}
 
 -- depends_on: {{ ref('release_parameters') }}
 -- depends_on: {{ ref('report_dates') }}
@@ -201,15 +200,25 @@ with_noise as (
 
 ),
 
+either_way as (
+
+    select
+        *,
+        {{ protected_users('units', 'noise') }} as value_for_users,
+        {{ protected_events('units', 'users', 'noise') }} as value_for_events
+    from with_noise
+
+),
+
 shown as (
 
     select
         *,
         case
-            when family in ('{{ users_families | join("', '") }}') then {{ protected_users('units', 'noise') }}
-            else {{ protected_events('units', 'users', 'noise') }}
+            when family in ('engagement_users', 'error_buckets', 'accounts') then value_for_users
+            else value_for_events
         end as shown_value
-    from with_noise
+    from either_way
 
 ),
 
