@@ -106,8 +106,7 @@ class Store:
 
     def add(self, batch: Batch) -> None:
         """Take a batch in; loads what has been collected once that is enough."""
-        if batch.owners & self._owners:
-            self.load()
+        self.make_room(batch.owners)
         self._owners |= batch.owners
         self.tally.count(batch)
         for name, table in batch.tables().items():
@@ -116,6 +115,15 @@ class Store:
             self._stretches.append(batch.stretch)
         if len(self._owners) >= OBJECTS_A_LOAD or time.monotonic() - self._since >= SECONDS_A_LOAD:
             self.load()
+
+    def make_room(self, owners: set[tuple[str, str]]) -> None:
+        """Load what has been collected if it holds a copy of one of these."""
+        if owners & self._owners:
+            self.load()
+
+    def holds(self, owner: tuple[str, str]) -> bool:
+        """Whether a copy of an object is among what will be loaded next."""
+        return owner in self._owners
 
     def load(self) -> None:
         """Load what has been collected, with how far that goes."""
@@ -179,10 +187,14 @@ class Store:
 
     def read(self, table: Table, where: str = "true", *parameters: Any) -> list[Row]:
         """Rows of completed loads."""
+        return self._select(table, "*", where, *parameters)
+
+    def _select(self, table: Table, what: str, where: str, *parameters: Any) -> list[Row]:
+        loads = f"{self.warehouse.dataset('stripe')}._dlt_loads"
         return query(
             self.warehouse,
-            f"select * from {self.name(table)} where {where} "  # noqa: S608
-            f"and _dlt_load_id in (select load_id from {self.warehouse.dataset('stripe')}._dlt_loads)",
+            f"select {what} from {self.name(table)} "  # noqa: S608
+            f"where _dlt_load_id in (select load_id from {loads}) and {where}",
             *parameters,
         )
 
@@ -205,13 +217,29 @@ class Store:
             part = wanted[start : start + IDS_A_QUERY]
             yield from self.read(table, f"{column} in ({', '.join(['%s'] * len(part))})", *part)
 
-    def last_versions(self, subscriptions: Iterable[str]) -> dict[str, str]:
-        """The state_hash of the version last observed of each of these subscriptions."""
-        rows = sorted(
-            self.by_id(SUBSCRIPTION_VERSIONS, "subscription_id", subscriptions),
-            key=lambda row: row["observed_at"],
+    def last_versions(self) -> dict[str, str]:
+        """The state_hash of the version last observed of each subscription."""
+        rows = self._select(
+            SUBSCRIPTION_VERSIONS,
+            "subscription_id, max_by(state_hash, observed_at) as state_hash",
+            "true group by subscription_id",
         )
         return {row["subscription_id"]: row["state_hash"] for row in rows}
+
+    def ids_since(self, table: Table, since: int | None) -> set[str]:
+        """The ids of the rows created since an instant, given in seconds."""
+        instant = dt.datetime.fromtimestamp(since or 0, dt.UTC)
+        return {row["id"] for row in self._select(table, "id", "created_at >= %s", instant)}
+
+    def newest_created(self, table: Table) -> dt.datetime | None:
+        """When the newest object was made."""
+        rows = self._select(table, "max(created_at) as created_at", "true")
+        return rows[0]["created_at"] if rows else None
+
+    def not_seen_since(self, table: Table, instant: dt.datetime | None) -> list[str]:
+        """The ids of rows that are not deleted and whose copies are older than an instant."""
+        rows = self._select(table, "id", "not is_deleted and requested_at < %s", instant)
+        return sorted(row["id"] for row in rows)
 
 
 def are_tables_made(warehouse: Warehouse, pipeline: dlt.Pipeline) -> bool:
