@@ -17,7 +17,6 @@ from pipelines.sources.stripe.tables import EVENTS
 from pipelines.sources.stripe.versions import Cause
 
 PATH = "/v1/events"
-OVERLAP = 3600
 MOST_TYPES = 20
 
 _TYPES = {
@@ -57,12 +56,14 @@ class Pointer:
     resource: str
     object_id: str
     created: int
-    changed: frozenset[str]
+    changed: frozenset[str] | None
+    """Fields that changed, of those that matter; None where the event does not tell."""
 
     @property
     def is_of_revenue(self) -> bool:
         """Whether the change may be one of recurring revenue."""
-        return not self.event_type.endswith(".updated") or not self.changed or bool(self.changed & OF_REVENUE)
+        is_update = self.event_type.endswith("subscription.updated")
+        return not is_update or self.changed is None or bool(self.changed & OF_REVENUE)
 
 
 def newest(api: StripeApi) -> int | None:
@@ -110,10 +111,8 @@ def pointer(event: Mapping[str, Any]) -> Pointer | None:
     if resource is None or not isinstance(object_id, str):
         return None
     before = at(event, "data", "previous_attributes")
-    changed = frozenset(before) & _SHOWN if isinstance(before, Mapping) else frozenset()
-    return Pointer(
-        event["id"], str(event.get("type")), resource, object_id, event["created"], frozenset(changed)
-    )
+    changed = frozenset(before) & _SHOWN if isinstance(before, Mapping) else None
+    return Pointer(event["id"], str(event.get("type")), resource, object_id, event["created"], changed)
 
 
 def event_batch(
@@ -127,7 +126,7 @@ def event_batch(
             "type": event.get("type"),
             "object_type": points.resource,
             "object_id": points.object_id,
-            "changed_fields": ",".join(sorted(points.changed)),
+            "changed_fields": ",".join(sorted(points.changed or ())),
             "created_at": event["created"],
             "livemode": event.get("livemode"),
         }

@@ -11,6 +11,7 @@ from typing import Any
 import dlt
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 from dlt.extract import DltResource
 
 from pipelines.sources.load import Progress, finish_pending, query, run_pipeline
@@ -84,12 +85,10 @@ class Store:
         self._stretches: list[Stretch] = []
         self._touched: set[str] = set()
         self._since = time.monotonic()
-        self._are_tables_made = False
 
     def finish(self) -> None:
         """Load what a killed run left behind, then read how far the syncs have come."""
         finish_pending(self.warehouse, self.pipeline)
-        self._are_tables_made = are_tables_made(self.warehouse, self.pipeline)
         self.states = {}
         for row in self.read(RESOURCES):
             self.state(row["resource"]).update(row)
@@ -129,13 +128,13 @@ class Store:
         """Load what has been collected, with how far that goes."""
         self._add_progress()
         tables = {name: pa.concat_tables(parts) for name, parts in self._tables.items()}
-        if not self._are_tables_made:
-            tables = {table.name: table.arrow([]) for table in TABLES} | tables
+        made = self._made()
+        # Where nothing was ever stored, nothing has to be taken away.
+        tables = {name: rows for name, rows in tables.items() if name in made or _has_rows(rows)}
         self._tables, self._owners = {}, set()
         if tables:
             with self._held_open():
                 run_pipeline(self.warehouse, self.pipeline, stripe_source(tables))
-            self._are_tables_made = True
         self._since = time.monotonic()
 
     @contextmanager
@@ -150,6 +149,13 @@ class Store:
             yield
         finally:
             connection.close()
+
+    def _made(self) -> set[str]:
+        """The tables that something was ever loaded into."""
+        if not self.pipeline.default_schema_name:
+            return set()
+        tables = self.pipeline.default_schema.data_tables(seen_data_only=True)
+        return {str(table["name"]) for table in tables}
 
     def _add_progress(self) -> None:
         if self._stretches:
@@ -240,6 +246,11 @@ class Store:
         """The ids of rows that are not deleted and whose copies are older than an instant."""
         rows = self._select(table, "id", "not is_deleted and requested_at < %s", instant)
         return sorted(row["id"] for row in rows)
+
+
+def _has_rows(rows: pa.Table) -> bool:
+    """Whether any of these is to be stored, rather than only to take others away."""
+    return "is_deleted" not in rows.column_names or not pc.all(rows["is_deleted"]).as_py()
 
 
 def are_tables_made(warehouse: Warehouse, pipeline: dlt.Pipeline) -> bool:

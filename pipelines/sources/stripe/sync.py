@@ -20,6 +20,8 @@ from pipelines.sources.stripe.versions import Cause, add_versions
 
 # Events are there for 30 days; what may have been missed is read from the lists.
 EVENTS_LAST = dt.timedelta(days=25)
+# An event may show up so much later than it was made.
+OVERLAP = dt.timedelta(hours=1)
 SWEEP_EVERY = dt.timedelta(days=7)
 MOST_SHOWN = 20
 # Which objects others name, that a list may leave out: prices made for one subscription, coupons deleted since.
@@ -203,14 +205,19 @@ class Sync:
             checked_at=self.now(),
             complete_at=None,
             cursor_at=None if made is None else dt.datetime.fromtimestamp(made, dt.UTC),
+            cursor_seen_at=None,
+            is_settled=False,
         )
         return True
 
     def _follow_events(self) -> bool:
         """Fetch every object that events made since the cursor point to; False where events may not be read."""
         asked_at = self.now()
-        cursor = self.store.state(EVENTS.name)["cursor_at"]
-        since = None if cursor is None else int(cursor.timestamp()) - pointers.OVERLAP
+        state = self.store.state(EVENTS.name)
+        cursor = state["cursor_at"]
+        since = None if cursor is None else int(cursor.timestamp()) - OVERLAP.seconds
+        if since is not None and state["is_settled"]:
+            since += OVERLAP.seconds + 1
         try:
             new = self._new_events(since)
         except Forbidden:
@@ -224,13 +231,18 @@ class Sync:
         self.store.add(pointers.event_batch(followed, asked_at, self.reader.mode))
         made = [event["created"] for event in new]
         reached = dt.datetime.fromtimestamp(max(made), dt.UTC) if made else cursor
+        has_moved = reached is not None and (cursor is None or reached > cursor)
+        seen_at = asked_at if has_moved else state["cursor_seen_at"] or asked_at
         self.store.mark(
             EVENTS.name,
             state="available",
             checked_at=self.now(),
             complete_at=asked_at,
             covered_through_at=asked_at,
-            cursor_at=reached if cursor is None or reached is None else max(reached, cursor),
+            cursor_at=reached if has_moved else cursor,
+            cursor_seen_at=seen_at,
+            # Nothing older than the cursor shows up any more: the hour before it need not be looked through again.
+            is_settled=cursor is not None and not has_moved and asked_at - seen_at > OVERLAP,
         )
         for name in RESOURCES:
             if name not in self.unavailable:
@@ -266,7 +278,7 @@ class Sync:
         if resource.name in self.unavailable | self._listed:
             return
         last = self.store.newest_created(resource.table)
-        since = 0 if last is None else int(last.timestamp()) - pointers.OVERLAP
+        since = 0 if last is None else int(last.timestamp()) - OVERLAP.seconds
         known = self.store.ids_since(resource.table, since)
         for found in listed(self.reader, [Window(resource, 0, since)], self.reader.api.threads):
             if isinstance(found, Unavailable):
