@@ -100,9 +100,10 @@ def run_command(report_date: dt.date | None) -> None:
     """Load everything that is configured, then build."""
 
     def work(house: Warehouse, progress: Progress, report: RunReport) -> None:
-        check_dates(house, report_date)
+        # The day on which the run begins, also where midnight passes while it loads.
+        newest = check_dates(house, report_date)
         _ingest(house, (), progress, report)
-        report.build = build_marts(house, progress, report_date=report_date)
+        report.build = build_marts(house, progress, report_date=newest)
 
     _run(work)
 
@@ -136,8 +137,9 @@ def demo_command(folder: Path) -> None:
     from pipelines.demo.run import load_company
 
     def work(house: Warehouse, progress: Progress, report: RunReport) -> None:
-        report.loads = load_company(house, folder.resolve(), progress, house.today())
-        report.build = build_marts(house, progress)
+        today = house.today()
+        report.loads = load_company(house, folder.resolve(), progress, today)
+        report.build = build_marts(house, progress, report_date=today)
 
     _run(work, Warehouse("duckdb", folder.resolve() / "warehouse.duckdb", "", "UTC"))
     path = _shown(folder.resolve() / "warehouse.duckdb")

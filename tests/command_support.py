@@ -1,5 +1,6 @@
 """The `kpi` command as users touch it: its own process, with an environment that holds only what a test names."""
 
+import datetime as dt
 import json
 import signal
 import subprocess
@@ -8,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 
@@ -17,6 +19,9 @@ BIN = Path(sys.executable).parent
 USER_KEY = "user-canary-" + "u" * 32
 RECORD_KEY = "record-canary-" + "r" * 32
 SECONDS = 240
+# A zone in which no test run that begins now meets midnight, and in which the morning of a day in UTC is that same day.
+ZONE = "UTC" if dt.datetime.now(dt.UTC).hour < 20 else "Etc/GMT+6"
+TODAY = dt.datetime.now(ZoneInfo(ZONE)).date()
 
 
 def clean_environment(home: Path) -> dict[str, str]:
@@ -85,6 +90,7 @@ class House:
         return {
             **clean_environment(self.folder),
             "KPI_DUCKDB_PATH": str(self.file),
+            "KPI_REPORTING_TIMEZONE": ZONE,
             **self.settings,
             **more,
         }

@@ -121,3 +121,26 @@ def test_reports_are_siblings_in_three_grains(models: Nodes) -> None:
         assert {f"{grain}_{subject}" for grain in ("daily", "weekly", "monthly")} <= set(models)
     grains = [name for name in models if re.match(r"(weekly|monthly)_", name)]
     assert [name for name in grains if f"daily_{name.split('_', 1)[1]}" not in models] == []
+
+
+def test_a_unit_test_of_what_depends_on_the_zone_names_its_zone(manifest: dict[str, Any]) -> None:
+    """Else it fails for a company that reports in another zone."""
+    macros = manifest["macros"]
+
+    def called(names: list[str]) -> set[str]:
+        known: set[str] = set()
+        while names:
+            name = names.pop()
+            if name not in known:
+                known.add(name)
+                names.extend(macros[name]["depends_on"]["macros"] if name in macros else [])
+        return known
+
+    silent = [
+        test["name"]
+        for test in manifest["unit_tests"].values()
+        for tested in [manifest["nodes"][test["depends_on"]["nodes"][0]]]
+        if "macro.kpi.reporting_timezone" in called(list(tested["depends_on"]["macros"]))
+        and "reporting_timezone" not in (test["overrides"] or {}).get("vars", {})
+    ]
+    assert silent == []

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import duckdb
-from command_support import BIN, RECORD_KEY, USER_KEY, House, account, attempt, finish
+from command_support import BIN, RECORD_KEY, TODAY, USER_KEY, House, account, attempt, finish
 
 from pipelines.demo.page_server import PageServer
 from pipelines.demo.stripe_account import Line
@@ -29,7 +29,6 @@ from pipelines.warehouse import PROJECT_ROOT
 
 KILLED = -signal.SIGKILL
 SECONDS_TO_FOLLOW = 5.0
-TODAY = dt.datetime.now(dt.UTC).date()
 
 Way = Literal["kill all", "kill kpi", "stop"]
 
