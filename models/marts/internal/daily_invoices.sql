@@ -94,7 +94,11 @@ days as (
         cast(
             sum(
                 case
-                    when movement in ('{{ movements | join("', '") }}') then minor_units
+                    when
+                        movement in (
+                            '{{ movements | join("', '") }}'
+                        )
+                        then minor_units
                     else 0
                 end
             ) as int64

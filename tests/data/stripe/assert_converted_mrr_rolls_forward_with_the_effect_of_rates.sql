@@ -7,10 +7,10 @@ converted as (
         reporting_currency,
         mrr_date,
         mrr_amount,
-        {% for movement in mrr_movements() -%}
-        {{ movement }}_amount +
-        {% endfor -%}
-        rate_effect_amount as movements,
+        rate_effect_amount
+        {%- for movement in mrr_movements() %}
+        + {{ movement }}_amount
+        {%- endfor %} as movements,
         lag(mrr_amount) over (partition by policy_key, reporting_currency order by mrr_date) as mrr_before,
         lag(state) over (partition by policy_key, reporting_currency order by mrr_date) as state_before,
         state
