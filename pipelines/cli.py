@@ -24,7 +24,9 @@ Settings come from the environment, .dlt/config.toml and .dlt/secrets.toml:
   KPI_REPORTING_TIMEZONE  an IANA name (default UTC)
   KPI_SCHEMA_PREFIX       put before every schema name (default nothing)
   KPI_SEEDS_PATH          the folder of the seeds (default seeds)
+  KPI_INBOX_PATH          the folder of what is pushed (default beside the warehouse)
   KPI_USER_KEY, KPI_RECORD_KEY  the pseudonym keys (DuckDB makes its own)
+  KPI_PUSH_TOKENS, KPI_EXPORT_TOKENS  who may send to kpi serve
 
 \b
 Exit codes: 0 all well, 1 something failed, 2 wrong usage.
@@ -40,7 +42,7 @@ _DATE = click.DateTime(formats=["%Y-%m-%d"])
 
 @click.group(epilog=_SETTINGS)
 def cli() -> None:
-    """Load a company's events, invoices and public figures, and build its key figures from them."""
+    """Load a company's events, invoices, public and pushed figures, and build its key figures from them."""
 
 
 @cli.command("ingest")
@@ -54,6 +56,7 @@ def ingest_command(sources: tuple[str, ...], reparse: bool, force: bool) -> None
     events   SOURCES__EVENTS__PATH: a folder, glob or file of JSONL, CSV or Parquet
     stripe   SOURCES__STRIPE__API_KEY: a key that may read invoices
     scraped  SOURCES__SCRAPED__TARGETS: a TOML file of pages and what to read there
+    pushed   what kpi push and kpi serve have put into the inbox (events too)
     """
     options = {name: True for name, given in (("reparse", reparse), ("force", force)) if given}
     if options and sources != ("scraped",):
@@ -149,6 +152,66 @@ def demo_command(folder: Path) -> None:
         f"'{path}').sql('from kpi_internal.daily_engagement').show()\"\n"
         "Your own data: see 'Your own data in ten minutes' in README.md, then: kpi run"
     )
+
+
+@cli.command("push")
+@click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
+def push_command(files: tuple[Path, ...]) -> None:
+    """Hand over the values in FILES, CSV with the columns metric, value and timestamp.
+
+    \b
+    metric     the key of a metric with a daily_aggregation in seeds/metrics.csv
+    value      a number, such as 1234.5
+    timestamp  2026-11-20, or 2026-11-20T09:12:44+01:00 (without an offset in UTC)
+    id         optional: a value that comes again with its id counts once
+
+    Of several values of one metric and timestamp the last one pushed counts, so that a file may be pushed again.
+    The next kpi run or kpi ingest pushed loads them. Rows that cannot be taken are named and go to quarantine.
+    """
+    started = time.monotonic()
+    report = RunReport()
+    for path in files:
+        try:
+            pushed = push_file(warehouse(), path, _progress(started))
+        except KpiError as error:
+            report.errors.append(error)
+            continue
+        click.echo(f"{path.name}: {pushed.taken:,} values taken, {pushed.left_out:,} rows left out")
+        for problem in pushed.problems:
+            click.echo(f"Error: {problem}", err=True)
+        if pushed.left_out > len(pushed.problems):
+            click.echo(f"and {pushed.left_out - len(pushed.problems):,} rows more, not shown", err=True)
+        if pushed.left_out:
+            report.are_rows_left_out = True
+    _end(report)
+
+
+@cli.command("serve")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="The port; 0 takes a free one."
+)
+def serve_command(host: str, port: int) -> None:
+    """Take figures and events over HTTP, and start runs on demand.
+
+    \b
+    POST /metric_data  values of metrics: {"metric": …, "value": …, "timestamp": …, "id": …}
+    POST /events       events, in the form of event files
+    POST /export-kpi   {"date": …}: starts kpi run once; Idempotency-Key tells a repetition
+    GET /healthz       whether it takes what is sent
+    GET /docs          all of this in full; /openapi.json for programs
+
+    Tokens, of 32 characters or more, come from KPI_PUSH_TOKENS and KPI_EXPORT_TOKENS; without any, everything is
+    refused. It speaks plain HTTP: let others reach it only through a proxy that speaks TLS.
+    """
+    from pipelines.serve.server import serve
+
+    try:
+        serve(warehouse(), host, port, lambda line: click.echo(line, err=True))
+    except KpiError as error:
+        _end(RunReport(errors=[error]))
+    except KeyboardInterrupt:
+        click.echo("Stopped. What was acknowledged is in the inbox.", err=True)
 
 
 def _ingest(
