@@ -168,28 +168,42 @@ def push_command(files: tuple[Path, ...]) -> None:
     Of several values of one metric and timestamp the last one pushed counts, so that a file may be pushed again.
     The next kpi run or kpi ingest pushed loads them. Rows that cannot be taken are named and go to quarantine.
     """
-    started = time.monotonic()
+    from pipelines.sources.pushed.csv_files import push_file
+
+    progress = _progress_from(time.monotonic())
     report = RunReport()
     for path in files:
         try:
-            pushed = push_file(warehouse(), path, _progress(started))
+            pushed = push_file(warehouse(), path, progress)
         except KpiError as error:
             report.errors.append(error)
             continue
         click.echo(f"{path.name}: {pushed.taken:,} values taken, {pushed.left_out:,} rows left out")
         for problem in pushed.problems:
-            click.echo(f"Error: {problem}", err=True)
-        if pushed.left_out > len(pushed.problems):
-            click.echo(f"and {pushed.left_out - len(pushed.problems):,} rows more, not shown", err=True)
+            click.echo(f"  {problem}", err=True)
         if pushed.left_out:
-            report.are_rows_left_out = True
+            shown = (
+                f", of which {len(pushed.problems)} are shown"
+                if pushed.left_out > len(pushed.problems)
+                else ""
+            )
+            report.errors.append(
+                KpiError(
+                    f"{pushed.left_out:,} rows of {path.name} were left out{shown}.",
+                    "Correct them and push the file again: the rows that are in count once.",
+                )
+            )
     _end(report)
 
 
 @cli.command("serve")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="The port; 0 takes a free one."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="The port; 0 takes a free one.",
 )
 def serve_command(host: str, port: int) -> None:
     """Take figures and events over HTTP, and start runs on demand.
@@ -227,11 +241,7 @@ def _ingest(
 
 def _run(work: Callable[[Warehouse, Progress, RunReport], None], house: Warehouse | None = None) -> None:
     """Do the work under the warehouse's lock, show what came of it and end with the exit code."""
-    started = time.monotonic()
-
-    def progress(message: str) -> None:
-        click.echo(f"[{time.monotonic() - started:5.1f} s] {message}", err=True)
-
+    progress = _progress_from(time.monotonic())
     report = RunReport()
     try:
         house = house or warehouse()
@@ -244,6 +254,18 @@ def _run(work: Callable[[Warehouse, Progress, RunReport], None], house: Warehous
         raise click.ClickException(
             "Stopped. Nothing loaded before is lost; the same command goes on from here."
         ) from None
+    _end(report)
+
+
+def _progress_from(started: float) -> Progress:
+    def progress(message: str) -> None:
+        click.echo(f"[{time.monotonic() - started:5.1f} s] {message}", err=True)
+
+    return progress
+
+
+def _end(report: RunReport) -> None:
+    """Say what went wrong and end with the exit code."""
     for problem in report.errors:
         click.echo(f"Error: {problem}", err=True)
     if not report.is_well:

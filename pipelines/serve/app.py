@@ -124,7 +124,9 @@ class Service:
             if event.occurred_at > (now - EPOCH) // dt.timedelta(microseconds=1) + MICROSECONDS_A_DAY:
                 raise Refused("implausible", "occurred_at")
         except Refused as refused:
-            raise Refusal(422, refused.reason, WORDS[refused.reason], field=refused.field, item=number) from None
+            raise Refusal(
+                422, refused.reason, WORDS[refused.reason], field=refused.field, item=number
+            ) from None
         paths = self._mapping.of("received_at")
         if event.received_at is None and paths and len(paths[0]) == 1 and paths[0][0] not in content:
             return b'{"%s":"%s",%s\n' % (paths[0][0].encode(), now.isoformat().encode(), item[1:])
@@ -138,7 +140,9 @@ class Service:
             body, _ = await bodies.read_body(request, bodies.JSON)
             fields = bodies.read_object(body) if body.strip() else {}
         if strange := set(fields) - {"date"}:
-            raise Refusal(422, "unknown_field", f"the body has the field date and no others, not {len(strange)} more")
+            raise Refusal(
+                422, "unknown_field", f"the body has the field date and no others, not {len(strange)} more"
+            )
         date = fields.get("date")
         if date is not None and not isinstance(date, str):
             raise Refusal(422, "unreadable", "the date is not written as 2026-11-20", field="date")
@@ -172,14 +176,13 @@ class Service:
     async def page(self, _request: Request) -> Response:
         """Give the OpenAPI document as a page for people."""
         return HTMLResponse(
-            openapi.page(), headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+            openapi.page(),
+            headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"},
         )
 
     def _now(self) -> dt.datetime:
         """The instant it is; never one twice, and never one before another, so that of two values one is the last."""
-        self._last_instant = max(
-            dt.datetime.now(dt.UTC), self._last_instant + dt.timedelta(microseconds=1)
-        )
+        self._last_instant = max(dt.datetime.now(dt.UTC), self._last_instant + dt.timedelta(microseconds=1))
         return self._last_instant
 
 
@@ -190,9 +193,15 @@ async def _refused(_request: Request, refusal: Exception) -> Response:
 
 async def _not_found(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    words = {404: "there is nothing at this path; see /docs", 405: "this path takes another method; see /docs"}
+    words = {
+        404: "there is nothing at this path; see /docs",
+        405: "this path takes another method; see /docs",
+    }
     return JSONResponse(
-        {"error": "not_found" if error.status_code == 404 else "not_allowed", "message": words.get(error.status_code, error.detail)},
+        {
+            "error": "not_found" if error.status_code == 404 else "not_allowed",
+            "message": words.get(error.status_code, error.detail),
+        },
         error.status_code,
         error.headers,
     )
@@ -205,4 +214,3 @@ async def _gone(_request: Request, _error: Exception) -> Response:
 
 async def _failed(_request: Request, _error: Exception) -> Response:
     return JSONResponse({"error": "internal", "message": "the server failed; nothing was taken"}, 500)
-

@@ -24,7 +24,9 @@ async def read_body(request: Request, *types: str) -> tuple[bytes, str]:
         raise Refusal(415, "content_type", f"send the header Content-Type: {' or '.join(types)}")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Refusal(415, "content_encoding", "send the body as it is, without Content-Encoding")
-    too_large = Refusal(413, "too_large", f"the body is larger than {LARGEST_BODY:,} bytes; send less at once")
+    too_large = Refusal(
+        413, "too_large", f"the body is larger than {LARGEST_BODY:,} bytes; send less at once"
+    )
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length[:20]) > LARGEST_BODY:
         raise too_large
@@ -37,7 +39,10 @@ async def read_body(request: Request, *types: str) -> tuple[bytes, str]:
                     raise too_large
     except TimeoutError:
         raise Refusal(
-            408, "too_slow", f"the body did not arrive within {SECONDS:.0f} seconds", headers={"Connection": "close"}
+            408,
+            "too_slow",
+            f"the body did not arrive within {SECONDS:.0f} seconds",
+            headers={"Connection": "close"},
         ) from None
     return bytes(body), content_type
 
@@ -52,7 +57,13 @@ def items(body: bytes, content_type: str) -> list[bytes]:
     except UnicodeDecodeError:
         raise Refusal(422, "malformed", "the body is not in UTF-8") from None
     if content_type == JSON:
-        found = list(_array(text)) if text.lstrip(_BLANK).startswith("[") else [text] if text.strip(_BLANK) else []
+        found = (
+            list(_array(text))
+            if text.lstrip(_BLANK).startswith("[")
+            else [text]
+            if text.strip(_BLANK)
+            else []
+        )
     else:
         found = [line for line in text.split("\n") if line.strip(_BLANK)]
     if not found:

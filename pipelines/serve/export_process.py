@@ -31,7 +31,12 @@ def main() -> None:
     except Timeout:
         _say("busy")
         return
-    record = order["content"] | {"status": "running", "started_at": _now(), "ended_at": None, "exit_code": None}
+    record = order["content"] | {
+        "status": "running",
+        "started_at": _now(),
+        "ended_at": None,
+        "exit_code": None,
+    }
     path = Path(order["record"])
     _write(path, record | {"problems": []})
     _say("started")
@@ -54,7 +59,9 @@ def main() -> None:
 
 def _problems(text: str) -> list[str]:
     """Keep what was complained of, without the lines that show progress."""
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not re.match(r"\[ *\d+\.\d s\]", line)]
+    lines = [
+        line.strip() for line in text.splitlines() if line.strip() and not re.match(r"\[ *\d+\.\d s\]", line)
+    ]
     kept: list[str] = []
     for line in lines:
         if sum(map(len, kept)) + len(line) > LONGEST_PROBLEMS:

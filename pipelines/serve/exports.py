@@ -12,7 +12,6 @@ import re
 import secrets
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -43,7 +42,11 @@ class Exports:
         came with another date before, 422 for a date that cannot be built.
         """
         if key is not None and not KEY.fullmatch(key):
-            raise Refusal(422, "unreadable", "the idempotency key is not 1 to 255 printable ASCII characters without blanks")
+            raise Refusal(
+                422,
+                "unreadable",
+                "the idempotency key is not 1 to 255 printable ASCII characters without blanks",
+            )
         export_id = hashlib.sha256(key.encode()).hexdigest()[:32] if key else secrets.token_hex(16)
         async with self._one_at_a_time:
             known = await asyncio.to_thread(self.find, export_id)
@@ -105,11 +108,16 @@ class Exports:
             said = answer.readline().strip()
         if said == "busy":
             raise Refusal(
-                409, "at_work", "another kpi run is at work; ask again when it has ended", headers={"Retry-After": "60"}
+                409,
+                "at_work",
+                "another kpi run is at work; ask again when it has ended",
+                headers={"Retry-After": "60"},
             )
         record = self.find(export_id)
         if said != "started" or record is None:
-            raise Refusal(503, "not_started", "the run could not be started; see that there is room on the disk")
+            raise Refusal(
+                503, "not_started", "the run could not be started; see that there is room on the disk"
+            )
         return record
 
 

@@ -52,11 +52,7 @@ def document() -> dict[str, Any]:
                     "One object, an array of them, or one a line; all of them are taken or none. A copy of an event_id "
                     "counts once.",
                     _items("Event"),
-                    {
-                        "202": _answer(
-                            "On disk; the next load takes it.", {"accepted": {"type": "integer"}}
-                        )
-                    },
+                    {"202": _answer("On disk; the next load takes it.", {"accepted": {"type": "integer"}})},
                 )
             },
             "/export-kpi": {

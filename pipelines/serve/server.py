@@ -52,7 +52,9 @@ def _listening(host: str, port: int) -> socket.socket:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind(address)
     except socket.gaierror:
-        raise SettingError(f"--host {host} is no address of this machine.", "Use 127.0.0.1 or 0.0.0.0.") from None
+        raise SettingError(
+            f"--host {host} is no address of this machine.", "Use 127.0.0.1 or 0.0.0.0."
+        ) from None
     except (OSError, OverflowError) as error:
         raise KpiError(
             f"Nothing can listen on {host} port {port} ({getattr(error, 'strerror', None) or error}).",

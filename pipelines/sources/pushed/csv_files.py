@@ -19,17 +19,19 @@ from pipelines.warehouse import Warehouse
 NEEDED = ("metric", "value", "timestamp")
 ROWS_AT_ONCE = 10_000
 MOST_SHOWN = 20
-HEADER_REMEDY = "Begin it with: metric,value,timestamp (and id, if the rows have one). Nothing of it was taken."
+HEADER_REMEDY = (
+    "Begin it with: metric,value,timestamp (and id, if the rows have one). Nothing of it was taken."
+)
 REMEDIES = {
-    "unknown_metric": "add the metric to seeds/metrics.csv with a daily_aggregation, or correct its key",
-    "not_a_pushed_metric": "push only metrics with a daily_aggregation",
-    "malformed": "give the row as many cells as the header has, in UTF-8, with quotes closed",
-    "missing": "fill the cell",
-    "not_a_number": "write digits with a point, such as 1234.5",
-    "not_finite": "write digits with a point, such as 1234.5",
-    "future": "correct the timestamp, or push the row later",
-    "unreadable": "correct the cell",
-    "out_of_range": "correct the cell",
+    "unknown_metric": "Add the metric to seeds/metrics.csv with a daily_aggregation, or correct its key",
+    "not_a_pushed_metric": "Push only metrics with a daily_aggregation",
+    "malformed": "Give the row as many cells as the header has, in UTF-8, with quotes closed",
+    "missing": "Fill the cell",
+    "not_a_number": "Write digits with a point, such as 1234.5",
+    "not_finite": "Write digits with a point, such as 1234.5",
+    "future": "Correct the timestamp, or push the row later",
+    "unreadable": "Correct the cell",
+    "out_of_range": "Correct the cell",
 }
 
 
@@ -63,7 +65,9 @@ def push_file(warehouse: Warehouse, path: Path, progress: Progress) -> PushRepor
     except FileNotFoundError:
         raise SettingError(f"There is no file {path}.", "Name a CSV file.") from None
     except OSError as error:
-        what = f"{path} cannot be read" if error.filename == str(path) else f"{inbox.folder} cannot be written"
+        what = (
+            f"{path} cannot be read" if error.filename == str(path) else f"{inbox.folder} cannot be written"
+        )
         raise KpiError(
             f"{what} ({error.strerror or type(error).__name__}); {report.taken:,} rows were looked at.",
             "Give this user the right to, or make room, then push the file again: rows that are in count once.",
@@ -76,7 +80,9 @@ def _header(record: Record | None, file_name: str) -> list[str]:
     if missing := [name for name in NEEDED if name not in names]:
         raise SettingError(f"{file_name} has no column '{missing[0]}'.", HEADER_REMEDY)
     if set(names) - FIELDS:
-        raise SettingError(f"{file_name} has a column that is none of {', '.join(sorted(FIELDS))}.", HEADER_REMEDY)
+        raise SettingError(
+            f"{file_name} has a column that is none of {', '.join(sorted(FIELDS))}.", HEADER_REMEDY
+        )
     if len(set(names)) < len(names):
         raise SettingError(f"{file_name} has a column twice.", HEADER_REMEDY)
     return names
@@ -102,7 +108,7 @@ def _lines(
             if len(report.problems) < MOST_SHOWN:
                 about = f", field {unfit.field}" if unfit.field else ""
                 report.problems.append(
-                    f"{file_name}, line {record.line_number}{about}: {unfit.words}.\n  -> {REMEDIES[unfit.reason].capitalize()}."
+                    f"{file_name}, line {record.line_number}{about}: {unfit.words}.\n  -> {REMEDIES[unfit.reason]}."
                 )
             yield RejectedRow(
                 source_file=f"csv:{file_name}",
@@ -127,4 +133,6 @@ def _value(
     if not cells["timestamp"]:
         raise Unfit("missing", "timestamp", "the cell timestamp is empty")
     number = read_number(cells["value"])
-    return accept({**cells, "value": cells["value"] if number is None else number}, metrics, received_at, zone)
+    return accept(
+        {**cells, "value": cells["value"] if number is None else number}, metrics, received_at, zone
+    )

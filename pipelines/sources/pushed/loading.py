@@ -82,12 +82,13 @@ TABLES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
 def pushed(rows: dict[str, list[Row]]) -> Iterable[DltResource]:
     """The dlt source: rows of the raw tables of one load, each merged by its key."""
     for name, (key, columns) in TABLES.items():
-        yield dlt.resource(  # type: ignore[call-overload]
+        yield dlt.resource(
             _rows(rows.get(name, [])),
             name=name,
             primary_key=key,
             write_disposition="merge",
-            columns=columns,
+            # dlt writes into what it is given.
+            columns={column: dict(about) for column, about in columns.items()},
             schema_contract={"tables": "evolve", "columns": "freeze", "data_type": "freeze"},
         )
 
@@ -235,7 +236,7 @@ def _is_same_arrival(first: Row, row: Row) -> bool:
 
 def _says_the_same(first: Row, value: PushedValue) -> bool:
     is_same_time = not value.is_timed or value.measured_at == first["measured_at"]
-    return is_same_time and (first["metric_key"], first["value"]) == (value.metric_key, value.value)
+    return is_same_time and bool(first["metric_key"] == value.metric_key and first["value"] == value.value)
 
 
 def _stored(warehouse: Warehouse, pushed_ids: Sequence[str]) -> dict[str, Row]:
@@ -287,4 +288,6 @@ def _add_to(report: LoadReport, reading: _Reading) -> None:
         )
     retries = sum(row["retries"] for row in reading.rows["files"])
     if retries:
-        report.notes.append(f"pushed: {retries:,} values were sent again under an id that is known, and count once.")
+        report.notes.append(
+            f"pushed: {retries:,} values were sent again under an id that is known, and count once."
+        )

@@ -104,7 +104,9 @@ def accept(
     """
     strange = sorted(set(fields) - FIELDS)
     if strange:
-        raise Unfit("unknown_field", None, f"a value has the fields {', '.join(sorted(FIELDS))} and no others")
+        raise Unfit(
+            "unknown_field", None, f"a value has the fields {', '.join(sorted(FIELDS))} and no others"
+        )
     metric_key = _metric(fields.get("metric"), metrics)
     value = _value(fields.get("value"))
     measured_at = _timestamp(fields.get("timestamp"), received_at, zone)
@@ -131,7 +133,9 @@ def _metric(given: object, metrics: Mapping[str, Metric]) -> str:
     is_key = isinstance(given, str) and METRIC_KEY.fullmatch(given) is not None
     if not isinstance(given, str) or not is_key or given not in metrics:
         shown = f" '{given}'" if is_key else ""
-        raise Unfit("unknown_metric", "metric", f"the metric{shown} is not in the catalogue, seeds/metrics.csv")
+        raise Unfit(
+            "unknown_metric", "metric", f"the metric{shown} is not in the catalogue, seeds/metrics.csv"
+        )
     if not metrics[given].is_pushed:
         raise Unfit(
             "not_a_pushed_metric",
@@ -149,7 +153,9 @@ def _value(given: object) -> Decimal:
     if not given.is_finite():
         raise Unfit("not_finite", "value", "the value is not a finite number")
     if given and given.adjusted() >= MOST_INTEGER_DIGITS:
-        raise Unfit("out_of_range", "value", f"the value has more than {MOST_INTEGER_DIGITS} digits before its point")
+        raise Unfit(
+            "out_of_range", "value", f"the value has more than {MOST_INTEGER_DIGITS} digits before its point"
+        )
     if not given:
         return Decimal(0)
     try:
@@ -159,7 +165,9 @@ def _value(given: object) -> Decimal:
     if not rounded:
         raise Unfit("out_of_range", "value", "the value is not 0, but would be at nine decimals")
     if rounded.adjusted() >= MOST_INTEGER_DIGITS:
-        raise Unfit("out_of_range", "value", f"the value has more than {MOST_INTEGER_DIGITS} digits before its point")
+        raise Unfit(
+            "out_of_range", "value", f"the value has more than {MOST_INTEGER_DIGITS} digits before its point"
+        )
     return rounded
 
 
@@ -210,6 +218,8 @@ def _id(given: object) -> str:
         given = format(given, "f")
     if not isinstance(given, str) or not ID.fullmatch(given):
         raise Unfit(
-            "unreadable", "id", "the id is not 1 to 128 printable characters without blanks and @, such as a UUID"
+            "unreadable",
+            "id",
+            "the id is not 1 to 128 printable characters without blanks and @, such as a UUID",
         )
     return given
