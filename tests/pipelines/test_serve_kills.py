@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from command_support import PROJECT_ROOT, House
+from command_support import House
 from serve_support import Clients, request_of, serving
 
 # Seals both folders again and again, as loads do at their beginning.
@@ -25,7 +25,7 @@ while True:
 
 def start_sealer(house: House) -> "subprocess.Popen[str]":
     inbox = str(house.folder / "warehouse.inbox")
-    return house.start_program(sys.executable, "-c", SEALER, inbox, cwd=PROJECT_ROOT)
+    return house.start_program(sys.executable, "-c", SEALER, inbox)
 
 
 def push_through_kills(house: House, requests: int, kills: int, *, is_loading: bool) -> Clients:
@@ -55,10 +55,14 @@ def assert_each_counts_once(house: House, pushing: Clients) -> None:
     assert sorted(pushing.acknowledged) == list(range(pushing.requests))
     house.kpi("ingest", "pushed", "events").is_well()
     values = {n: body for n in range(pushing.requests) for path, body in [request_of(n)] if "metric" in path}
-    stored = house.rows("select pushed_id, value::bigint, metric_key from raw_pushed.metric_values order by 2")
+    stored = house.rows(
+        "select pushed_id, value::bigint, metric_key from raw_pushed.metric_values order by 2"
+    )
     assert stored == [(body["id"], number, "support_tickets") for number, body in values.items()]
     events = house.rows("select distinct event_id from raw_events.events")
-    assert {event_id for (event_id,) in events} == {f"e{n}" for n in range(pushing.requests) if n not in values}
+    assert {event_id for (event_id,) in events} == {
+        f"e{n}" for n in range(pushing.requests) if n not in values
+    }
     assert house.one("select count(*) from raw_pushed.quarantine") == 0
     assert house.one("select count(*) from raw_events.quarantine") == 0
 

@@ -7,6 +7,7 @@ Tables are merged by key, so that a file that is read twice leaves what one read
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
@@ -88,7 +89,7 @@ def pushed(rows: dict[str, list[Row]]) -> Iterable[DltResource]:
             primary_key=key,
             write_disposition="merge",
             # dlt writes into what it is given.
-            columns={column: dict(about) for column, about in columns.items()},
+            columns=deepcopy(columns),
             schema_contract={"tables": "evolve", "columns": "freeze", "data_type": "freeze"},
         )
 
@@ -235,8 +236,10 @@ def _is_same_arrival(first: Row, row: Row) -> bool:
 
 
 def _says_the_same(first: Row, value: PushedValue) -> bool:
-    is_same_time = not value.is_timed or value.measured_at == first["measured_at"]
-    return is_same_time and bool(first["metric_key"] == value.metric_key and first["value"] == value.value)
+    said: Row = {"metric_key": value.metric_key, "value": value.value}
+    if value.is_timed:
+        said["measured_at"] = value.measured_at
+    return said == {name: first[name] for name in said}
 
 
 def _stored(warehouse: Warehouse, pushed_ids: Sequence[str]) -> dict[str, Row]:
