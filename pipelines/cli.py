@@ -56,7 +56,7 @@ def ingest_command(sources: tuple[str, ...], reparse: bool, force: bool) -> None
     events   SOURCES__EVENTS__PATH: a folder, glob or file of JSONL, CSV or Parquet
     stripe   SOURCES__STRIPE__API_KEY: a key that may read invoices
     scraped  SOURCES__SCRAPED__TARGETS: a TOML file of pages and what to read there
-    pushed   values that kpi push and kpi serve have taken (events that kpi serve has taken: events)
+    pushed   KPI_INBOX_PATH: values that kpi push and kpi serve have taken (events from there: events)
     """
     options = {name: True for name, given in (("reparse", reparse), ("force", force)) if given}
     if options and sources != ("scraped",):

@@ -232,7 +232,7 @@ def _value_row(value: PushedValue) -> Row:
 
 def _is_same_arrival(first: Row, row: Row) -> bool:
     """Tell whether a line was read before, by a load that did not come to its end."""
-    return first["source_file"] == row["source_file"] and first["line_number"] == row["line_number"]
+    return all(first[name] == row[name] for name in ("source_file", "line_number"))
 
 
 def _says_the_same(first: Row, value: PushedValue) -> bool:
