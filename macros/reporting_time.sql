@@ -16,10 +16,16 @@
     date({{ instant }}, '{{ reporting_timezone() }}')
 {%- endmacro %}
 
+{#- Yields the date asked for under a name (report_date, backfill_from or backfill_to), or nothing: the variable of that
+    name, else KPI_REPORT_DATE and so on. dbt keeps what it read of the project while variables stay the same. -#}
+{% macro asked_date(name) -%}
+    {{- return(var(name) or env_var('KPI_' ~ name.upper(), '') or none) -}}
+{%- endmacro %}
+
 {#- Yields the newest report date, YYYY-MM-DD: the one asked for, else the run's own day. -#}
 {% macro newest_report_date() -%}
     {%- set today = run_started_at.astimezone(modules.pytz.timezone(reporting_timezone())).date() -%}
-    {%- set asked = modules.datetime.date.fromisoformat(var('report_date') | string) if var('report_date') else today -%}
+    {%- set asked = modules.datetime.date.fromisoformat((asked_date('report_date') or today) | string) -%}
     {%- if asked > today -%}
         {{ exceptions.raise_compiler_error('report_date ' ~ asked ~ ' lies after today (' ~ today ~ ' in ' ~ reporting_timezone() ~ ').') }}
     {%- endif -%}

@@ -75,8 +75,16 @@ def fates_line(warehouse: Warehouse) -> str:
 
 
 def unplanned(warehouse: Warehouse) -> list[str]:
-    """Name what the data hold and the plan (the seeds) does not: error codes counted in no column."""
-    rows = _rows(
+    """Name what the data hold and the plan (the seeds) does not: event keys, and error codes counted in no column."""
+    keys = _rows(
+        warehouse,
+        "select fates.event_key, min(fates.event_date) as first_seen"
+        " from {days}.int_fate_days as fates left join {seeds}.event_roles as planned"
+        " on fates.event_key = planned.event_key"
+        " where planned.event_key is null and fates.event_key is not null"
+        " group by fates.event_key order by fates.event_key",
+    )
+    codes = _rows(
         warehouse,
         "select errors.error_code, min(errors.period_start_date) as first_seen"
         " from {schema}.errors_by_type as errors left join {seeds}.error_types as planned"
@@ -85,8 +93,14 @@ def unplanned(warehouse: Warehouse) -> list[str]:
         " group by errors.error_code order by errors.error_code",
     )
     return [
-        f"The error code '{row['error_code']}' (since {row['first_seen']}) has no column: add it to error_types.csv."
-        for row in rows
+        *(
+            f"The event key '{row['event_key']}' (since {row['first_seen']}) is not planned: add it to event_roles.csv."
+            for row in keys
+        ),
+        *(
+            f"The error code '{row['error_code']}' (since {row['first_seen']}) has no column: add it to error_types.csv."
+            for row in codes
+        ),
     ]
 
 
@@ -120,7 +134,8 @@ def _newest_report(warehouse: Warehouse, mart: str) -> list[dict[str, Any]]:
 
 def _rows(warehouse: Warehouse, sql: str) -> list[dict[str, Any]]:
     prefix = warehouse.schema_prefix
-    return query(warehouse, sql.format(schema=f"{prefix}kpi_internal", seeds=f"{prefix}seeds"))
+    schemas = {"schema": "kpi_internal", "days": "intermediate", "seeds": "seeds"}
+    return query(warehouse, sql.format(**{name: prefix + schema for name, schema in schemas.items()}))
 
 
 def _cell(rows: list[dict[str, Any]], age: int, column: str, form: str) -> str:
