@@ -29,7 +29,7 @@ currencies as (
 -- An empty list was synced too: its day is known although no invoice carries it.
 synced as (
 
-    select fetched_at as synced_at from invoices
+    select requested_at as synced_at from invoices
 
     union all
 

@@ -13,6 +13,6 @@ select
     created_at,
     livemode as is_live,
     is_deleted,
-    fetched_at,
+    requested_at,
     _dlt_load_id as load_id
 from customers

@@ -24,6 +24,6 @@ select
     period_start_at,
     period_end_at,
     livemode as is_live,
-    fetched_at,
+    requested_at,
     _dlt_load_id as load_id
 from invoice_lines

@@ -22,6 +22,6 @@ select
     current_period_end_at,
     created_at,
     livemode as is_live,
-    fetched_at,
+    requested_at,
     _dlt_load_id as load_id
 from subscription_items

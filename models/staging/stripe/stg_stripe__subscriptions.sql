@@ -24,6 +24,6 @@ select
     ended_at,
     livemode as is_live,
     is_deleted,
-    fetched_at,
+    requested_at,
     _dlt_load_id as load_id
 from subscriptions
