@@ -6,28 +6,15 @@ loads as (
 
 ),
 
-invoices as (
+billing_syncs as (
 
-    select * from {{ ref('stg_stripe__invoices') }}
+    select * from {{ ref('int_billing_syncs') }}
 
 ),
 
 resources as (
 
     select * from {{ ref('stg_stripe__resources') }}
-    where resource = 'invoices'
-
-),
-
--- An empty list was synced too: its day is known although no invoice carries it.
-synced as (
-
-    select fetched_at as synced_at from invoices
-
-    union all
-
-    select checked_at as synced_at from resources
-    where state = 'available'
 
 ),
 
@@ -35,7 +22,9 @@ unavailable as (
 
     select count(*) as resources
     from resources
-    where state != 'available'
+    where
+        resource = 'invoices'
+        and state = 'unavailable'
 
 )
 
@@ -49,8 +38,7 @@ union all
 
 select
     'stripe' as source_key,
-    {{ reporting_date('max(synced.synced_at)') }} as covered_date,
-    max(unavailable.resources) > 0 as has_failed
-from unavailable
-left join synced
-    on true
+    billing_syncs.as_of_date as covered_date,
+    unavailable.resources > 0 as has_failed
+from billing_syncs
+cross join unavailable

@@ -47,6 +47,7 @@ _TERMS = (
     *_may(INTEGER, "transform_divide_by"),
     *_may(CODE, "transform_round"),
 )
+_TAXED = _may(NUMBER_TEXT, "inclusive_tax_percentage")
 _LIFE = (
     *_may(IDENTIFIER, "customer_id"),
     *_must(CODE, "status"),
@@ -161,6 +162,7 @@ SUBSCRIPTION_ITEMS = Table(
     (
         *_must(IDENTIFIER, "id", "subscription_id"),
         *_TERMS,
+        *_TAXED,
         *_may(INTEGER, "quantity"),
         *_may(INSTANT, "current_period_start_at", "current_period_end_at", "created_at"),
         *_OBJECT,
@@ -195,6 +197,7 @@ SUBSCRIPTION_VERSION_ITEMS = Table(
     (
         *_must(IDENTIFIER, "id", "version_id", "subscription_id", "item_id"),
         *_TERMS,
+        *_TAXED,
         *_may(INTEGER, "quantity"),
         *_OBJECT,
     ),
