@@ -37,6 +37,9 @@ def _day(_context: click.Context, _parameter: click.Parameter, value: dt.datetim
     return value.date() if value else None
 
 
+_OPTION_OF = {"reparse": "scraped", "force": "scraped", "sweep": "stripe"}
+"""The source that an option of `kpi ingest` belongs to."""
+
 _DATE = click.DateTime(formats=["%Y-%m-%d"])
 
 
@@ -49,18 +52,21 @@ def cli() -> None:
 @click.argument("sources", nargs=-1, type=click.Choice(SOURCES))
 @click.option("--reparse", is_flag=True, help="scraped: read the kept pages again, with today's targets.")
 @click.option("--force", is_flag=True, help="scraped: fetch figures that are not due yet too.")
-def ingest_command(sources: tuple[str, ...], reparse: bool, force: bool) -> None:
+@click.option("--sweep", is_flag=True, help="stripe: list everything again and report each difference.")
+def ingest_command(sources: tuple[str, ...], reparse: bool, force: bool, sweep: bool) -> None:
     """Load raw rows from SOURCES, or from every source that is configured.
 
     \b
     events   SOURCES__EVENTS__PATH: a folder, glob or file of JSONL, CSV or Parquet
-    stripe   SOURCES__STRIPE__API_KEY: a key that may read invoices
+    stripe   SOURCES__STRIPE__API_KEY: a key that may read invoices, and whatever else it may
     scraped  SOURCES__SCRAPED__TARGETS: a TOML file of pages and what to read there
     pushed   KPI_INBOX_PATH: values that kpi push and kpi serve have taken (events from there: events)
     """
-    options = {name: True for name, given in (("reparse", reparse), ("force", force)) if given}
-    if options and sources != ("scraped",):
-        raise click.UsageError("--reparse and --force go with: kpi ingest scraped")
+    given = {"reparse": reparse, "force": force, "sweep": sweep}
+    options = {name: True for name, is_given in given.items() if is_given}
+    for name in options:
+        if sources != (_OPTION_OF[name],):
+            raise click.UsageError(f"--{name} goes with: kpi ingest {_OPTION_OF[name]}")
     _run(lambda house, progress, report: _ingest(house, sources, progress, report, options))
 
 
@@ -71,11 +77,13 @@ def source_command(name: str) -> click.Command:
         given = {option: value for option, value in options.items() if value}
         _run(lambda house, progress, report: _ingest(house, (name,), progress, report, given))
 
-    options = [parameter for parameter in ingest_command.params if isinstance(parameter, click.Option)]
+    options = [
+        parameter for parameter in ingest_command.params if _OPTION_OF.get(str(parameter.name)) == name
+    ]
     return click.Command(
         name,
         callback=run,
-        params=list(options) if name == "scraped" else [],
+        params=options,
         help=f"{source_module(name).__doc__}\nThe same as: kpi ingest {name}",
         epilog=_SETTINGS,
     )
