@@ -72,22 +72,13 @@ period_errors as (
 )
 
 select
-<<<<<<< HEAD
-    report_periods.report_date,
-    report_periods.grain,
-    report_periods.period_label,
-    report_periods.period_start_date,
-    report_periods.period_end_date,
-    {% for error_column in error_columns() + ['total_errors'] -%}
-=======
     metric_periods.report_date,
     metric_periods.grain,
     metric_periods.is_reported,
     metric_periods.period_label,
     metric_periods.period_start_date,
     metric_periods.period_end_date,
-    {% for error_column in error_columns + ['total_errors'] -%}
->>>>>>> main
+    {% for error_column in error_columns() + ['total_errors'] -%}
     cast(coalesce(period_errors.{{ error_column }}, 0) as int64) as {{ error_column }},
     {% endfor -%}
     {{ built_at() }} as created_at,
