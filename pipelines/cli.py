@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from pipelines.build import check_dates
+from pipelines.digest.command import digest_command
 from pipelines.errors import KpiError, SettingError
 from pipelines.figures import fates_line, figures_table, scraped_lines, unplanned
 from pipelines.run import RunReport, build_marts, ingest
@@ -149,6 +150,9 @@ def demo_command(folder: Path) -> None:
         f"'{path}').sql('from kpi_internal.daily_engagement').show()\"\n"
         "Your own data: see 'Your own data in ten minutes' in README.md, then: kpi run"
     )
+
+
+cli.add_command(digest_command)
 
 
 def _ingest(

@@ -88,7 +88,9 @@ class Warehouse:
 
     def dbt_environment(self) -> dict[str, str]:
         """The process environment for dbt, so that it builds what dlt loaded."""
-        hidden = re.compile(r"SOURCES__.*|KPI_(USER|RECORD)_KEY|KPI_SEEDS_PATH", re.IGNORECASE)
+        hidden = re.compile(
+            r"SOURCES__.*|DESTINATIONS__.*|KPI_(USER|RECORD)_KEY|KPI_SEEDS_PATH", re.IGNORECASE
+        )
         environment = {name: value for name, value in os.environ.items() if not hidden.fullmatch(name)}
         if self.seeds_path:
             environment["KPI_SEEDS_PATH"] = str(self.seeds_path)
