@@ -21,7 +21,6 @@
         'incremental_strategy': 'delete+insert' if target.type == 'duckdb' else 'insert_overwrite',
         'unique_key': 'event_date' if target.type == 'duckdb' else none,
         'partition_by': {'field': 'event_date', 'data_type': 'date'} if target.type == 'bigquery' else none,
-        'on_schema_change': 'fail',
         'meta': {'follows': follows},
     }) -}}
 {%- endmacro %}
@@ -33,7 +32,6 @@
         'materialized': 'incremental',
         'incremental_strategy': 'delete+insert' if target.type == 'duckdb' else 'merge',
         'unique_key': key,
-        'on_schema_change': 'fail',
         'meta': {'follows': follows} if follows else {},
     }) -}}
 {%- endmacro %}
@@ -121,8 +119,14 @@
     {%- if not execute or load_relation(ref('event_roles')) is none -%}
         {{- return(0) -}}
     {%- endif -%}
-    {#- Raise it when a model reads the same events in another way. -#}
-    {%- set definitions = 1 -%}
+    {#- The SQL of the models is part of it; raise this number when a macro comes to mean something else. -#}
+    {%- set definitions = [1] -%}
+    {%- for node in graph.nodes.values() | sort(attribute='unique_id') -%}
+        {%- set folders = node.fqn[1:3] -%}
+        {%- if node.resource_type == 'model' and (folders[0] in ('intermediate', 'utilities') or folders == ['staging', 'events']) -%}
+            {%- do definitions.append(node.raw_code) -%}
+        {%- endif -%}
+    {%- endfor -%}
     {%- set roles = first_column(
         "select concat(event_key, '=', coalesce(role, '')) as meaning from " ~ ref('event_roles') ~ ' order by meaning'
     ) -%}
@@ -148,8 +152,11 @@
         {%- set stored = first_column('select max(settings) from ' ~ this)[0] -%}
         {%- set current = history_settings() -%}
     {%- else -%}
-        {%- set stored = first_column('select max(basis) from ' ~ this)[0] -%}
-        {%- set current = first_column('select max(basis) from ' ~ ref(meta['follows']))[0] -%}
+        {%- set stored, current = first_column(
+            "select basis from (select 'stored' as place, max(basis) as basis from " ~ this
+            ~ " union all select 'current' as place, max(basis) as basis from " ~ ref(meta['follows'])
+            ~ ') as found order by place desc'
+        ) -%}
     {%- endif -%}
     {{- return(stored is not none and stored != current) -}}
 {%- endmacro %}

@@ -5,9 +5,9 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pipelines.errors import KpiError, SettingError
 from pipelines.sources.load import Progress
@@ -44,13 +44,13 @@ def build(
     are listed in the report.
     """
     newest = check_dates(warehouse, report_date, backfill)
-    variables: dict[str, Any] = {"report_date": newest.isoformat()}
-    if backfill:
-        variables |= {"backfill_from": backfill[0].isoformat(), "backfill_to": backfill[1].isoformat()}
-    arguments = ["build", "--exclude-resource-type", "unit_test", "--vars", json.dumps(variables)]
+    first, last = backfill or ("", "")
+    # As variables of dbt they would let it read the whole project anew every day.
+    dates = {"KPI_REPORT_DATE": newest, "KPI_BACKFILL_FROM": first, "KPI_BACKFILL_TO": last}
+    arguments = ["build", "--exclude-resource-type", "unit_test"]
     if full_refresh:
         arguments.append("--full-refresh")
-    return run_dbt(warehouse, arguments, progress)
+    return run_dbt(warehouse, arguments, progress, {name: str(date) for name, date in dates.items()})
 
 
 def check_dates(
@@ -72,8 +72,13 @@ def check_dates(
     return newest
 
 
-def run_dbt(warehouse: Warehouse, arguments: list[str], progress: Progress) -> BuildReport:
-    """Run one dbt command against the warehouse and gather what became of each node."""
+def run_dbt(
+    warehouse: Warehouse, arguments: list[str], progress: Progress, settings: Mapping[str, str] | None = None
+) -> BuildReport:
+    """Run one dbt command against the warehouse and gather what became of each node.
+
+    `settings` are more environment variables for it.
+    """
     warehouse.check_writable()
     artifacts = warehouse.state_folder / "dbt"
     command = [
@@ -97,7 +102,7 @@ def run_dbt(warehouse: Warehouse, arguments: list[str], progress: Progress) -> B
     process = subprocess.Popen(  # noqa: S603 - every part of the command is ours
         command,
         cwd=PROJECT_ROOT,
-        env=warehouse.dbt_environment(),
+        env=warehouse.dbt_environment() | dict(settings or {}),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

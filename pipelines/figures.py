@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from rich.table import Table
@@ -44,7 +44,7 @@ def figures_table(warehouse: Warehouse) -> Table:
         for grain, age in _PERIODS
         if age < len(rows := reports[grain, "engagement"])
     ]
-    for name, cells in _paid(warehouse, periods):
+    for name, cells in (*_paid(warehouse, periods), *_mrr(warehouse, periods)):
         table.add_row(name, *cells)
     return table
 
@@ -75,8 +75,16 @@ def fates_line(warehouse: Warehouse) -> str:
 
 
 def unplanned(warehouse: Warehouse) -> list[str]:
-    """Name what the data hold and the plan (the seeds) does not: error codes counted in no column."""
-    rows = _rows(
+    """Name what the data hold and the plan (the seeds) does not: event keys, and error codes counted in no column."""
+    keys = _rows(
+        warehouse,
+        "select fates.event_key, min(fates.event_date) as first_seen"
+        " from {days}.int_fate_days as fates left join {seeds}.event_roles as planned"
+        " on fates.event_key = planned.event_key"
+        " where planned.event_key is null and fates.event_key is not null"
+        " group by fates.event_key order by fates.event_key",
+    )
+    codes = _rows(
         warehouse,
         "select errors.error_code, min(errors.period_start_date) as first_seen"
         " from {schema}.errors_by_type as errors left join {seeds}.error_types as planned"
@@ -85,23 +93,73 @@ def unplanned(warehouse: Warehouse) -> list[str]:
         " group by errors.error_code order by errors.error_code",
     )
     return [
-        f"The error code '{row['error_code']}' (since {row['first_seen']}) has no column: add it to error_types.csv."
-        for row in rows
+        *(
+            f"The event key '{row['event_key']}' (since {row['first_seen']}) is not planned: add it to event_roles.csv."
+            for row in keys
+        ),
+        *(
+            f"The error code '{row['error_code']}' (since {row['first_seen']}) has no column: add it to error_types.csv."
+            for row in codes
+        ),
     ]
 
 
-def _paid(warehouse: Warehouse, periods: list[tuple[dt.date, dt.date]]) -> Iterator[tuple[str, list[str]]]:
+Rows = Iterator[tuple[str, list[str]]]
+
+
+def _paid(warehouse: Warehouse, periods: list[tuple[dt.date, dt.date]]) -> Rows:
     """Sum what was paid in each period, currency by currency; currencies are never added."""
-    rows = _rows(
-        warehouse, "select invoice_date, currency, paid_amount from {schema}.daily_invoices order by currency"
+    days = _by_currency(
+        warehouse, "select invoice_date as day, currency, paid_amount as amount", "daily_invoices"
     )
-    for currency in sorted({row["currency"] for row in rows}):
-        paid = [(row["invoice_date"], row["paid_amount"]) for row in rows if row["currency"] == currency]
+    for currency, form, amounts in days:
         sums = [
-            [amount for day, amount in paid if first <= day <= last and amount is not None]
+            [amount for day, amount in amounts.items() if first <= day <= last and amount is not None]
             for first, last in periods
         ]
-        yield f"Paid, {currency.upper()}", [f"{sum(amounts):,.2f}" if amounts else "-" for amounts in sums]
+        yield (
+            f"Paid, {currency}",
+            [form.format(_rounded(sum(found), form)) if found else "-" for found in sums],
+        )
+
+
+def _mrr(warehouse: Warehouse, periods: list[tuple[dt.date, dt.date]]) -> Rows:
+    """Give the monthly recurring revenue at the end of each period, or now where it is not over."""
+    days = _by_currency(
+        warehouse,
+        "select mrr_date as day, currency, mrr_amount as amount",
+        "daily_mrr",
+        " where policy_key = 'stripe'",
+    )
+    for currency, form, amounts in days:
+        ends = [[day for day in amounts if first <= day <= last] for first, last in periods]
+        yield (
+            f"MRR, {currency}",
+            [form.format(_rounded(amounts[max(found)], form)) if found else "-" for found in ends],
+        )
+
+
+def _by_currency(
+    warehouse: Warehouse, columns: str, mart: str, condition: str = ""
+) -> Iterator[tuple[str, str, dict[dt.date, Decimal]]]:
+    """Yield each currency, the form of its amounts (with as many decimals as it has) and the amount of each day."""
+    rows = _rows(warehouse, f"{columns} from {{schema}}.{mart}{condition} order by currency")
+    exponents = {
+        row["currency"]: row["exponent"]
+        for row in _rows(warehouse, "select currency, exponent from {seeds}.currencies")
+    }
+    for currency in sorted({row["currency"] for row in rows}):
+        form = f"{{:,.{exponents.get(currency, 2)}f}}"
+        yield (
+            currency.upper(),
+            form,
+            {row["day"]: row["amount"] for row in rows if row["currency"] == currency},
+        )
+
+
+def _rounded(amount: Decimal | int, form: str) -> Decimal:
+    """Round half up to the decimals that the form shows."""
+    return Decimal(amount).quantize(Decimal(form.format(0)), ROUND_HALF_UP)
 
 
 def _report_date(reports: dict[tuple[str, str], list[dict[str, Any]]]) -> str:
@@ -120,7 +178,8 @@ def _newest_report(warehouse: Warehouse, mart: str) -> list[dict[str, Any]]:
 
 def _rows(warehouse: Warehouse, sql: str) -> list[dict[str, Any]]:
     prefix = warehouse.schema_prefix
-    return query(warehouse, sql.format(schema=f"{prefix}kpi_internal", seeds=f"{prefix}seeds"))
+    schemas = {"schema": "kpi_internal", "days": "intermediate", "seeds": "seeds"}
+    return query(warehouse, sql.format(**{name: prefix + schema for name, schema in schemas.items()}))
 
 
 def _cell(rows: list[dict[str, Any]], age: int, column: str, form: str) -> str:

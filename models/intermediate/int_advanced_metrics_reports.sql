@@ -1,4 +1,4 @@
-{{ config(**replaces_rows('report_date')) }}
+{{ config(**replaces_rows('report_date', follows='int_report_versions')) }}
 {%- set dates = stale_reports() %}
 
 with
@@ -112,7 +112,8 @@ select
     {{ percentage('third_plus_try_successes', 'total_sessions') }} as third_plus_try_success_rate,
     counted.error_gini_coefficient,
     {{ built_at() }} as created_at,
-    report_versions.version
+    report_versions.version,
+    report_versions.basis
 from counted
 inner join report_versions
     on counted.report_date = report_versions.report_date

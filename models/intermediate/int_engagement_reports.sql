@@ -1,4 +1,4 @@
-{{ config(**replaces_rows('report_date')) }}
+{{ config(**replaces_rows('report_date', follows='int_report_versions')) }}
 {%- set dates = stale_reports() %}
 
 with
@@ -175,7 +175,8 @@ select
     compared.active_change,
     compared.avg_tests_per_active_user,
     {{ built_at() }} as created_at,
-    report_versions.version
+    report_versions.version,
+    report_versions.basis
 from compared
 inner join report_versions
     on compared.report_date = report_versions.report_date

@@ -1,4 +1,4 @@
-{{ config(**replaces_rows('report_date')) }}
+{{ config(**replaces_rows('report_date', follows='int_report_versions')) }}
 {%- set dates = stale_reports() %}
 {%- set error_columns = [
     'no_period_history', 'camera_too_far', 'camera_too_close',
@@ -80,7 +80,8 @@ select
     cast(coalesce(period_errors.{{ error_column }}, 0) as int64) as {{ error_column }},
     {% endfor -%}
     {{ built_at() }} as created_at,
-    report_versions.version
+    report_versions.version,
+    report_versions.basis
 from report_periods
 inner join report_versions
     on report_periods.report_date = report_versions.report_date

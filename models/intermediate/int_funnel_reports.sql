@@ -1,4 +1,4 @@
-{{ config(**replaces_rows('report_date')) }}
+{{ config(**replaces_rows('report_date', follows='int_report_versions')) }}
 {%- set dates = stale_reports() %}
 
 with
@@ -82,7 +82,8 @@ select
     counted.accounts_with_tests,
     {{ percentage('accounts_with_tests', 'accounts_created') }} as conversion_rate,
     {{ built_at() }} as created_at,
-    report_versions.version
+    report_versions.version,
+    report_versions.basis
 from counted
 inner join report_versions
     on counted.report_date = report_versions.report_date

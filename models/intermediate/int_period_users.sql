@@ -1,4 +1,4 @@
-{{ config(**replaces_rows(['grain', 'period_start_date', 'as_of_date'])) }}
+{{ config(**replaces_rows(['grain', 'period_start_date', 'as_of_date'], follows='int_user_days')) }}
 
 -- Large tables are named where they are read: DuckDB writes down whole what several CTEs read from one.
 with
@@ -16,6 +16,13 @@ day_versions as (
         max(version) as version
     from {{ ref('int_user_days') }}
     group by event_date
+
+),
+
+state as (
+
+    select max(basis) as basis
+    from {{ ref('int_user_days') }}
 
 ),
 
@@ -221,8 +228,10 @@ select
     cast(coalesce(counted.active_users, 0) as int64) as active_users,
     cast(coalesce(counted.successful_test_users, 0) as int64) as successful_test_users,
     counted.error_gini_coefficient,
-    stale_periods.version
+    stale_periods.version,
+    state.basis
 from stale_periods
+cross join state
 left join counted
     on
         stale_periods.grain = counted.grain

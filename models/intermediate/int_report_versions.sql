@@ -39,24 +39,32 @@ error_types as (
 -- What a report is made from is as old as the oldest of these.
 layers as (
 
-    select max(version) as version
+    select
+        max(version) as version,
+        max(basis) as basis
     from user_days
 
     union all
 
-    select max(version) as version
+    select
+        max(version) as version,
+        max(basis) as basis
     from users
 
     union all
 
-    select max(version) as version
+    select
+        max(version) as version,
+        max(basis) as basis
     from sessions
 
 ),
 
 oldest_layer as (
 
-    select min(coalesce(version, 0)) as version
+    select
+        min(coalesce(version, 0)) as version,
+        min(basis) as basis
     from layers
 
 ),
@@ -86,7 +94,8 @@ select
         cast(least(known_days.version, oldest_layer.version) as string),
         ' {{ var("report_periods") }} ',
         {{ dbt.hash("coalesce(settings.error_columns, '')") }}
-    ) as version
+    ) as version,
+    oldest_layer.basis
 from known_days
 cross join oldest_layer
 cross join settings

@@ -3,14 +3,13 @@
         materialized='incremental',
         incremental_strategy='delete+insert' if target.type == 'duckdb' else 'merge',
         unique_key='report_date',
-        full_refresh=false,
-        on_schema_change='fail'
+        full_refresh=false
     )
 }}
 
 {%- set newest = "cast('" ~ newest_report_date() ~ "' as date)" %}
-{%- set backfill_from = var('backfill_from') %}
-{%- set backfill_to = var('backfill_to') or newest_report_date() %}
+{%- set backfill_from = asked_date('backfill_from') %}
+{%- set backfill_to = asked_date('backfill_to') or newest_report_date() %}
 {%- set after_last_report = date_plus('report_date', 1, 'day') %}
 {%- if backfill_from %}
 {%- set first_date = "cast('" ~ backfill_from ~ "' as date)" %}

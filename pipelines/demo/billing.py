@@ -14,7 +14,7 @@ def stripe_account(company: Company) -> StripeAccount:
     Objects are made in the order of their creation, so that a later look at the company finds them under
     the same ids, and newer ones after them.
     """
-    account = StripeAccount(livemode=True, now=as_datetime(company.now))
+    account = StripeAccount(livemode=True, now=as_datetime(company.now), tells_history=True)
     prices = _add_prices(account, company)
     subscriptions: dict[int, StripeObject] = {}
     everybody = lives(company)
@@ -87,7 +87,9 @@ def _add_bill(
     )
     _advance(account, invoice, bill, now)
     if bill.of_subscription:
-        account.change("subscriptions", subscription["id"], latest_invoice=invoice)
+        account.change(
+            "subscriptions", subscription["id"], at=as_datetime(bill.created), latest_invoice=invoice
+        )
 
 
 def _line(line: BillLine, prices: Prices, life: Life, subscription: StripeObject) -> Line:

@@ -1,41 +1,20 @@
-"""A made-up Stripe account in memory: its objects, and what can happen to them.
+"""A made-up Stripe account in memory: what is billed and paid in it.
 
 Objects are kept in the newest shape (API version of `stripe_versions.NEWEST`) with whole lists of lines and
 items; `stripe_versions` renders them as a caller's version shows them. Instants are given as datetimes
 with a zone or as seconds since 1970, amounts in the currency's minor unit.
 """
 
-import bisect
-import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from threading import RLock
 from typing import Any
 
-Instant = dt.datetime | int
-StripeObject = dict[str, Any]
+from pipelines.demo.stripe_catalogue import Item, StripeCatalogue
+from pipelines.demo.stripe_objects import KINDS, PREFIXES, Instant, StripeObject, seconds
 
-PREFIXES = {
-    "customers": "cus",
-    "products": "prod",
-    "prices": "price",
-    "subscriptions": "sub",
-    "invoices": "in",
-}
-KINDS = {
-    "customers": "customer",
-    "products": "product",
-    "prices": "price",
-    "subscriptions": "subscription",
-    "invoices": "invoice",
-}
-# What the API still answers with `deleted: true`; anything else that was deleted is not found any more.
-LEAVES_A_STUB = {"customers", "products"}
+__all__ = ["KINDS", "Instant", "Item", "Line", "StripeAccount", "StripeObject"]
 
-
-def seconds(instant: Instant | None) -> int | None:
-    """An instant as the API gives it: whole seconds since 1970."""
-    return int(instant.timestamp()) if isinstance(instant, dt.datetime) else instant
+FEE_PERCENT, FIXED_FEE = 3, 30
 
 
 @dataclass(frozen=True)
@@ -56,164 +35,8 @@ class Line:
     metadata: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Item:
-    """One item of a subscription: a price and how many of it (None for metered prices)."""
-
-    price: str
-    quantity: int | None = 1
-
-
-class StripeAccount:
+class StripeAccount(StripeCatalogue):
     """Every object of one account in one mode (test or live)."""
-
-    def __init__(self, *, livemode: bool = False, now: Instant | None = None) -> None:
-        self.livemode = livemode
-        self.lock = RLock()
-        self._now = seconds(now)
-        self._objects: dict[str, dict[str, StripeObject]] = {resource: {} for resource in PREFIXES}
-        self._deleted: dict[str, set[str]] = {resource: set() for resource in PREFIXES}
-        # (created, serial number, id), ascending: lists are given newest first.
-        self._order: dict[str, list[tuple[int, int, str]]] = {resource: [] for resource in PREFIXES}
-        self._newest_first: dict[str, list[StripeObject]] = {}
-        self._serial = 0
-
-    @property
-    def now(self) -> int:
-        """The account's own clock: stands still where it was set, else it is the machine's."""
-        return self._now if self._now is not None else int(dt.datetime.now(dt.UTC).timestamp())
-
-    def advance(self, to: Instant) -> None:
-        """Set the account's clock."""
-        self._now = seconds(to)
-
-    # -- reading -----------------------------------------------------------------------------
-
-    def get(self, resource: str, object_id: str) -> StripeObject | None:
-        """One object, or what is left of a deleted one; None where there is neither."""
-        found = self._objects[resource].get(object_id)
-        if found is None and resource in LEAVES_A_STUB and object_id in self._deleted[resource]:
-            return {"id": object_id, "object": KINDS[resource], "deleted": True}
-        return found
-
-    def listed(self, resource: str) -> list[StripeObject]:
-        """Every object that still is there, newest first."""
-        if resource not in self._newest_first:
-            objects = self._objects[resource]
-            self._newest_first[resource] = [
-                objects[object_id] for _, _, object_id in reversed(self._order[resource])
-            ]
-        return self._newest_first[resource]
-
-    # -- acts --------------------------------------------------------------------------------
-
-    def add_customer(self, *, created: Instant | None = None, **fields: Any) -> str:
-        """A customer. `fields` replace or add to what the API shows, such as name, email, currency."""
-        return self._add(
-            "customers",
-            created,
-            {
-                "address": None,
-                "balance": 0,
-                "currency": None,
-                "default_source": None,
-                "delinquent": False,
-                "description": None,
-                "email": None,
-                "metadata": {},
-                "name": None,
-                "phone": None,
-                "preferred_locales": [],
-                "shipping": None,
-                "tax_exempt": "none",
-            },
-            fields,
-        )
-
-    def add_product(self, name: str, *, created: Instant | None = None, **fields: Any) -> str:
-        """A product."""
-        base: StripeObject = {
-            "active": True,
-            "description": None,
-            "metadata": {},
-            "name": name,
-            "type": "service",
-        }
-        return self._add("products", created, base, fields)
-
-    def add_price(
-        self,
-        product: str,
-        currency: str,
-        unit_amount: int | None,
-        *,
-        interval: str | None = "month",
-        interval_count: int = 1,
-        usage_type: str = "licensed",
-        created: Instant | None = None,
-        **fields: Any,
-    ) -> str:
-        """A price of a product; recurring, unless `interval` is None."""
-        recurring = interval and {
-            "interval": interval,
-            "interval_count": interval_count,
-            "meter": None,
-            "trial_period_days": None,
-            "usage_type": usage_type,
-        }
-        base: StripeObject = {
-            "active": True,
-            "billing_scheme": "per_unit",
-            "currency": currency,
-            "metadata": {},
-            "nickname": None,
-            "product": product,
-            "recurring": recurring,
-            "tiers_mode": None,
-            "transform_quantity": None,
-            "type": "recurring" if recurring else "one_time",
-            "unit_amount": unit_amount,
-            "unit_amount_decimal": None if unit_amount is None else str(unit_amount),
-        }
-        return self._add("prices", created, base, fields)
-
-    def add_subscription(
-        self,
-        customer: str,
-        items: Iterable[Item],
-        *,
-        created: Instant | None = None,
-        status: str = "active",
-        period: tuple[Instant, Instant] | None = None,
-        **fields: Any,
-    ) -> str:
-        """A subscription with its items; `period` is the current period of all of them."""
-        start = seconds(created) or self.now
-        from_, to = period or (start, start + 30 * 86400)
-        subscription_id = self._next_id("subscriptions")
-        rows = [self._item(subscription_id, item, start, (from_, to)) for item in items]
-        base: StripeObject = {
-            "id": subscription_id,
-            "billing_cycle_anchor": start,
-            "cancel_at": None,
-            "cancel_at_period_end": False,
-            "canceled_at": None,
-            "collection_method": "charge_automatically",
-            "currency": rows[0]["price"]["currency"] if rows else None,
-            "customer": customer,
-            "description": None,
-            "discounts": [],
-            "ended_at": None,
-            "items": rows,
-            "latest_invoice": None,
-            "metadata": {},
-            "pause_collection": None,
-            "start_date": start,
-            "status": status,
-            "trial_end": None,
-            "trial_start": None,
-        }
-        return self._add("subscriptions", start, base, fields)
 
     def add_invoice(
         self,
@@ -268,6 +91,7 @@ class StripeAccount:
             "pre_payment_credit_notes_amount": 0,
             "starting_balance": 0,
             "ending_balance": None,
+            "effective_at": None,
             "status": "draft",
             "status_transitions": {
                 "finalized_at": None,
@@ -293,26 +117,170 @@ class StripeAccount:
         return invoice_id
 
     def finalize(self, invoice_id: str, at: Instant | None = None) -> None:
-        """Turn a draft into an open invoice."""
-        self._turn(invoice_id, "open", "finalized_at", at)
+        """Turn a draft into an open invoice; what is due waits for its payment."""
+        with self.lock:
+            self._turn(invoice_id, "open", "finalized_at", at, "finalized")
+            invoice = self._objects["invoices"][invoice_id]
+            if invoice["amount_remaining"]:
+                self._add_payment(invoice, invoice["amount_remaining"], at, is_default=True)
 
-    def pay(self, invoice_id: str, at: Instant | None = None, amount: int | None = None) -> None:
-        """Pay what is due, or a part of it, or more than it."""
-        invoice = self._objects["invoices"][invoice_id]
-        paid = invoice["amount_paid"] + (invoice["amount_remaining"] if amount is None else amount)
-        invoice["amount_paid"] = paid
-        invoice["amount_remaining"] = max(invoice["amount_due"] - paid, 0)
-        invoice["amount_overpaid"] = max(paid - invoice["amount_due"], 0)
-        if invoice["amount_remaining"] == 0:
-            self._turn(invoice_id, "paid", "paid_at", at)
+    def pay(
+        self,
+        invoice_id: str,
+        at: Instant | None = None,
+        amount: int | None = None,
+        *,
+        out_of_band: bool = False,
+    ) -> str | None:
+        """Pay what is due, or a part of it, or more than it; gives the id of the payment (None where nothing was due)."""
+        with self.lock:
+            invoice = self._objects["invoices"][invoice_id]
+            sum_paid = invoice["amount_remaining"] if amount is None else amount
+            paid = invoice["amount_paid"] + sum_paid
+            payment = (
+                self._settle_payment(invoice, sum_paid, at, out_of_band=out_of_band) if sum_paid else None
+            )
+            invoice["amount_paid"] = paid
+            invoice["amount_remaining"] = max(self._owed(invoice) - paid, 0)
+            invoice["amount_overpaid"] = max(paid - self._owed(invoice), 0)
+            if invoice["amount_remaining"] == 0:
+                self._turn(invoice_id, "paid", "paid_at", at, "paid")
+            else:
+                self._tell("invoices", "updated", invoice, at, {"amount_paid": paid - sum_paid})
+            return payment
 
     def void(self, invoice_id: str, at: Instant | None = None) -> None:
         """Declare an invoice never to have been owed."""
-        self._turn(invoice_id, "void", "voided_at", at)
+        with self.lock:
+            for payment in self._payments(invoice_id):
+                if payment["status"] == "open":
+                    payment["status"] = "canceled"
+                    payment["status_transitions"]["canceled_at"] = self.now if at is None else seconds(at)
+            self._turn(invoice_id, "void", "voided_at", at, "voided")
 
     def mark_uncollectible(self, invoice_id: str, at: Instant | None = None) -> None:
         """Give an invoice up."""
-        self._turn(invoice_id, "uncollectible", "marked_uncollectible_at", at)
+        self._turn(invoice_id, "uncollectible", "marked_uncollectible_at", at, "marked_uncollectible")
+
+    def add_refund(
+        self, payment: str, amount: int | None = None, *, at: Instant | None = None, **fields: Any
+    ) -> str:
+        """Give back what an invoice's payment brought, or a part of it."""
+        with self.lock:
+            paid = self._objects["invoice_payments"][payment]
+            sum_refunded = paid["amount_paid"] if amount is None else amount
+            refund = self._own_id("refunds", payment)
+            transaction = self._add_transaction(refund, "refund", -sum_refunded, paid["currency"], at)
+            base: StripeObject = {
+                "id": refund,
+                "amount": sum_refunded,
+                "balance_transaction": transaction,
+                "charge": paid["payment"].get("charge"),
+                "currency": paid["currency"],
+                "description": None,
+                "metadata": {},
+                "payment_intent": paid["payment"].get("payment_intent"),
+                "reason": None,
+                "receipt_number": None,
+                "status": "succeeded",
+            }
+            return self._add("refunds", at, base, fields)
+
+    def fail_refund(self, refund: str, at: Instant | None = None) -> None:
+        """Let the money of a refund come back."""
+        with self.lock:
+            row = self._objects["refunds"][refund]
+            transaction = self._add_transaction(refund, "refund_failure", row["amount"], row["currency"], at)
+            self.change(
+                "refunds",
+                refund,
+                at=at,
+                event="failed",
+                status="failed",
+                failure_reason="unknown",
+                failure_balance_transaction=transaction,
+            )
+
+    def add_credit_note(
+        self,
+        invoice_id: str,
+        amount: int,
+        *,
+        refund: str | None = None,
+        refunded: int = 0,
+        out_of_band: int = 0,
+        at: Instant | None = None,
+        **fields: Any,
+    ) -> str:
+        """Credit a part of an invoice; of a paid one what is neither refunded nor paid back elsewhere goes to the balance."""
+        with self.lock:
+            invoice = self._objects["invoices"][invoice_id]
+            before = min(amount, invoice["amount_remaining"]) if invoice["status"] == "open" else 0
+            after = amount - before
+            note = self._own_id("credit_notes", invoice_id)
+            to_balance = after - refunded - out_of_band
+            base: StripeObject = {
+                "id": note,
+                "amount": amount,
+                "amount_shipping": 0,
+                "currency": invoice["currency"],
+                "customer": invoice["customer"],
+                "customer_balance_transaction": f"cbtxn_{note[3:]}" if to_balance else None,
+                "discount_amount": 0,
+                "discount_amounts": [],
+                "effective_at": self.now if at is None else seconds(at),
+                "invoice": invoice_id,
+                "lines": {
+                    "object": "list",
+                    "data": [],
+                    "has_more": False,
+                    "url": f"/v1/credit_notes/{note}/lines",
+                },
+                "memo": None,
+                "metadata": {},
+                "number": f"{invoice['number']}-CN",
+                "out_of_band_amount": out_of_band or None,
+                "pdf": f"https://pay.invalid/{note}",
+                "post_payment_amount": after,
+                "pre_payment_amount": before,
+                "pretax_credit_amounts": [],
+                "reason": None,
+                "refunds": [{"amount_refunded": refunded, "refund": refund, "type": "refund"}]
+                if refund
+                else [],
+                "shipping_cost": None,
+                "status": "issued",
+                "subtotal": amount,
+                "subtotal_excluding_tax": amount,
+                "total": amount,
+                "total_excluding_tax": amount,
+                "total_taxes": [],
+                "type": "mixed" if before and after else "pre_payment" if before else "post_payment",
+                "voided_at": None,
+            }
+            self._add("credit_notes", at, base, fields)
+            old = {
+                name: invoice[name]
+                for name in ("pre_payment_credit_notes_amount", "post_payment_credit_notes_amount")
+            }
+            invoice["pre_payment_credit_notes_amount"] += before
+            invoice["post_payment_credit_notes_amount"] += after
+            invoice["amount_remaining"] -= before
+            self._tell("invoices", "updated", invoice, at, old)
+            if before and invoice["amount_remaining"] == 0:
+                self._turn(invoice_id, "paid", "paid_at", at, "paid")
+            return note
+
+    def void_credit_note(self, note: str, at: Instant | None = None) -> None:
+        """Take a credit note back that was issued before payment."""
+        with self.lock:
+            row = self._objects["credit_notes"][note]
+            invoice = self._objects["invoices"][row["invoice"]]
+            moment = self.now if at is None else seconds(at)
+            self.change("credit_notes", note, at=at, event="voided", status="void", voided_at=moment)
+            invoice["pre_payment_credit_notes_amount"] -= row["pre_payment_amount"]
+            invoice["amount_remaining"] = max(self._owed(invoice) - invoice["amount_paid"], 0)
+            self._tell("invoices", "updated", invoice, at, {"amount_remaining": None})
 
     def add_line(self, invoice_id: str, line: Line) -> str:
         """Put one more line on a draft."""
@@ -321,6 +289,7 @@ class StripeAccount:
             row = self._line(invoice_id, line, invoice["currency"], invoice["created"])
             invoice["lines"].append(row)
             self._sum_up(invoice_id)
+            self._tell("invoices", "updated", invoice, None, {"lines": None})
             return str(row["id"])
 
     def remove_line(self, invoice_id: str, line_id: str) -> None:
@@ -329,65 +298,7 @@ class StripeAccount:
             invoice = self._objects["invoices"][invoice_id]
             invoice["lines"] = [line for line in invoice["lines"] if line["id"] != line_id]
             self._sum_up(invoice_id)
-
-    def cancel(self, subscription_id: str, at: Instant | None = None) -> None:
-        """End a subscription at once."""
-        moment = self.now if at is None else seconds(at)
-        self.change("subscriptions", subscription_id, status="canceled", canceled_at=moment, ended_at=moment)
-
-    def change(self, resource: str, object_id: str, **fields: Any) -> None:
-        """Set fields of one object, as the newest shape names them."""
-        with self.lock:
-            self._objects[resource][object_id].update(fields)
-
-    def delete(self, resource: str, object_id: str) -> None:
-        """Delete an object: it is in no list any more."""
-        with self.lock:
-            gone = self._objects[resource].pop(object_id)
-            self._order[resource] = [entry for entry in self._order[resource] if entry[2] != gone["id"]]
-            self._newest_first.pop(resource, None)
-            self._deleted[resource].add(object_id)
-
-    # -- making ------------------------------------------------------------------------------
-
-    def _next_id(self, resource: str) -> str:
-        with self.lock:
-            self._serial += 1
-            return f"{PREFIXES[resource]}_{self._serial:012d}"
-
-    def _add(self, resource: str, created: Instant | None, base: StripeObject, fields: dict[str, Any]) -> str:
-        with self.lock:
-            row = {
-                "id": base.get("id") or self._next_id(resource),
-                "object": KINDS[resource],
-                "created": self.now if created is None else seconds(created),
-                "livemode": self.livemode,
-                **base,
-                **fields,
-            }
-            self._objects[resource][row["id"]] = row
-            self._newest_first.pop(resource, None)
-            bisect.insort(self._order[resource], (row["created"], self._serial, row["id"]))
-            return str(row["id"])
-
-    def _item(
-        self, subscription_id: str, item: Item, created: int, period: tuple[Instant, Instant]
-    ) -> StripeObject:
-        with self.lock:
-            self._serial += 1
-            return {
-                "id": f"si_{self._serial:012d}",
-                "object": "subscription_item",
-                "created": created,
-                "current_period_start": seconds(period[0]),
-                "current_period_end": seconds(period[1]),
-                "discounts": [],
-                "metadata": {},
-                "price": self._objects["prices"][item.price],
-                "quantity": item.quantity,
-                "subscription": subscription_id,
-                "tax_rates": [],
-            }
+            self._tell("invoices", "updated", invoice, None, {"lines": None})
 
     def _line(self, invoice_id: str, line: Line, currency: str, created: int) -> StripeObject:
         with self.lock:
@@ -475,10 +386,91 @@ class StripeAccount:
             amount_remaining=max(due - invoice["amount_paid"], 0),
         )
 
-    def _turn(self, invoice_id: str, status: str, moment: str, at: Instant | None) -> None:
+    def _turn(self, invoice_id: str, status: str, moment: str, at: Instant | None, event: str) -> None:
         with self.lock:
             invoice = self._objects["invoices"][invoice_id]
+            before = {"status": invoice["status"]}
             invoice["status"] = status
             invoice["status_transitions"][moment] = self.now if at is None else seconds(at)
             if status == "open":
                 invoice["number"] = f"LOOP-{invoice_id[-6:]}"
+                invoice["effective_at"] = invoice["status_transitions"][moment]
+            self._tell("invoices", event, invoice, at, before)
+
+    # -- money -------------------------------------------------------------------------------
+
+    def _owed(self, invoice: StripeObject) -> int:
+        due: int = invoice["amount_due"] - invoice["pre_payment_credit_notes_amount"]
+        return due
+
+    def _payments(self, invoice_id: str) -> list[StripeObject]:
+        serial, rows = invoice_id.partition("_")[2], self._objects["invoice_payments"]
+        ids = (f"{PREFIXES['invoice_payments']}_{serial}{chr(97 + number)}" for number in range(26))
+        return [rows[payment] for payment in ids if payment in rows]
+
+    def _own_id(self, resource: str, of: str) -> str:
+        """An id made of another one: what is paid later does not change the ids of what is made meanwhile."""
+        serial, number = of.partition("_")[2], 0
+        while (made := f"{PREFIXES[resource]}_{serial}{chr(97 + number)}") in self._objects[resource]:
+            number += 1
+        return made
+
+    def _add_payment(
+        self, invoice: StripeObject, amount: int, at: Instant | None, *, is_default: bool = False
+    ) -> StripeObject:
+        payment = self._own_id("invoice_payments", invoice["id"])
+        base: StripeObject = {
+            "id": payment,
+            "amount_paid": None,
+            "amount_requested": amount,
+            "currency": invoice["currency"],
+            "invoice": invoice["id"],
+            "is_default": is_default,
+            "payment": {"type": "payment_intent", "payment_intent": f"pi_{payment[6:]}"},
+            "status": "open",
+            "status_transitions": {"canceled_at": None, "paid_at": None},
+        }
+        self._add("invoice_payments", at, base, silently=True)
+        return self._objects["invoice_payments"][payment]
+
+    def _settle_payment(
+        self, invoice: StripeObject, amount: int, at: Instant | None, *, out_of_band: bool
+    ) -> str:
+        """Let one payment bring an amount: the one that waits for all of it, or another one."""
+        waiting = [row for row in self._payments(invoice["id"]) if row["status"] == "open"]
+        payment = waiting[0] if waiting else self._add_payment(invoice, amount, at)
+        if waiting and amount < waiting[0]["amount_requested"]:
+            payment = self._add_payment(invoice, amount, at)
+        if out_of_band:
+            payment["payment"] = {"type": "payment_record", "payment_record": f"prec_{payment['id'][6:]}"}
+        payment["amount_paid"] = amount
+        payment["status"] = "paid"
+        payment["status_transitions"]["paid_at"] = self.now if at is None else seconds(at)
+        if not out_of_band:
+            fee = amount * FEE_PERCENT // 100 + FIXED_FEE
+            self._add_transaction(f"ch_{payment['id'][6:]}", "charge", amount, invoice["currency"], at, fee)
+        self._tell("invoice_payments", "paid", payment, at)
+        return str(payment["id"])
+
+    def _add_transaction(
+        self, source: str, kind: str, amount: int, currency: str, at: Instant | None, fee: int = 0
+    ) -> str:
+        moment = self.now if at is None else seconds(at)
+        assert moment is not None
+        base: StripeObject = {
+            "id": self._own_id("balance_transactions", source),
+            "amount": amount,
+            "available_on": moment + 2 * 86400,
+            "balance_type": "payments",
+            "currency": currency,
+            "description": None,
+            "exchange_rate": None,
+            "fee": fee,
+            "fee_details": [],
+            "net": amount - fee,
+            "reporting_category": kind,
+            "source": source,
+            "status": "available",
+            "type": kind,
+        }
+        return self._add("balance_transactions", at, base)

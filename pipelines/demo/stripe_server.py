@@ -15,15 +15,16 @@ import operator
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from typing import Any, Self
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pipelines.demo.stripe_account import KINDS, StripeAccount, StripeObject
-from pipelines.demo.stripe_versions import NEWEST, shown
+from pipelines.demo.stripe_versions import NEWEST, expandable, shown
 
 MOST_ROWS = 100
 COMMON = {"limit", "starting_after", "ending_before"}
@@ -31,15 +32,19 @@ FILTERS = {
     "invoices": {"created", "customer", "status", "subscription", "collection_method"},
     "customers": {"created", "email"},
     "subscriptions": {"created", "customer", "status", "price", "collection_method"},
-    "products": {"created", "active"},
+    "products": {"created", "active", "ids"},
     "prices": {"created", "active", "currency", "product", "type"},
+    "coupons": {"created"},
+    "invoice_payments": {"created", "invoice", "status"},
+    "credit_notes": {"created", "customer", "invoice"},
+    "refunds": {"created", "charge", "payment_intent"},
+    "balance_transactions": {"created", "currency", "source", "type"},
+    "events": {"created", "type", "types"},
     "subscription_items": {"subscription"},
     "lines": set(),
 }
-EXPANDABLE = {
-    "invoices": {"customer": "customers"},
-    "subscriptions": {"customer": "customers", "latest_invoice": "invoices"},
-}
+MOST_TYPES = 20
+DEEPEST = 4
 COMPARISONS: dict[str | None, Callable[[int, int], bool]] = {
     "gte": operator.ge,
     "gt": operator.gt,
@@ -54,6 +59,12 @@ PERMISSION = {
     "subscription_items": "rak_subscription_read",
     "products": "rak_product_read",
     "prices": "rak_plan_read",
+    "coupons": "rak_coupon_read",
+    "invoice_payments": "rak_invoice_payment_read",
+    "credit_notes": "rak_credit_note_read",
+    "refunds": "rak_charge_read",
+    "balance_transactions": "rak_balance_transaction_read",
+    "events": "rak_event_read",
 }
 
 
@@ -186,28 +197,27 @@ class StripeServer:
             raise Refused(404, f"Unrecognized request URL (GET: {asked.path}).")
         readable = "subscriptions" if resource == "subscription_items" else resource
         if allowed is not None and readable not in allowed:
-            raise Refused(
-                403,
-                "The provided key 'rk_*********' does not have the required permissions for this endpoint. "
-                f"Having the '{PERMISSION[resource]}' permission would allow this request to continue.",
-            )
+            raise _forbidden(resource)
         query = dict(asked.query)
-        expand = [value for name, value in asked.query if re.fullmatch(r"expand\[\d*\]", name)]
+        asks = _Asks(resource, asked.version, allowed, self._expand(asked))
         match parts[2:]:
             case []:
                 rows = (
                     self._items(query)
                     if resource == "subscription_items"
-                    else self._filtered(resource, query)
+                    else self._filtered(resource, query, asked)
                 )
-                return self._page(resource, rows, query, asked, expand)
+                return self._page(rows, query, asked, asks)
             case [object_id] if resource in KINDS:
-                found = self._found(resource, object_id)
-                return self._expanded(resource, shown(resource, found, asked.version), expand, asked.version)
+                found = self._found(resource, unquote(object_id))
+                return shown(resource, found, asked.version, asks.paths(""))
             case [object_id, "lines"] if resource == "invoices":
                 rows = self._found(resource, object_id)["lines"]
-                return self._page("lines", rows, query, asked, expand)
+                return self._page(rows, query, asked, replace(asks, resource="lines"))
         raise Refused(404, f"Unrecognized request URL (GET: {asked.path}).")
+
+    def _expand(self, asked: Asked) -> tuple[str, ...]:
+        return tuple(value for name, value in asked.query if re.fullmatch(r"expand\[\d*\]", name))
 
     def _found(self, resource: str, object_id: str) -> StripeObject:
         found = self.account.get(resource, object_id)
@@ -225,7 +235,7 @@ class StripeServer:
         items: list[StripeObject] = self._found("subscriptions", query["subscription"])["items"]
         return items
 
-    def _filtered(self, resource: str, query: Mapping[str, str]) -> list[StripeObject]:
+    def _filtered(self, resource: str, query: Mapping[str, str], asked: Asked) -> list[StripeObject]:
         rows = self.account.listed(resource)
         for name, value in query.items():
             match = re.fullmatch(r"created(?:\[(gte|gt|lte|lt)\])?", name)
@@ -234,22 +244,45 @@ class StripeServer:
                 rows = [row for row in rows if holds(row["created"], bound)]
             elif name == "subscription" and resource == "invoices":
                 rows = [row for row in rows if _subscription(row) == value]
-            elif name in {"customer", "currency", "product", "type", "email", "collection_method"}:
-                rows = [row for row in rows if row[name] == value]
-            elif name == "status" and resource == "invoices":
+            elif name == "type" and resource == "events":
+                rows = [row for row in rows if fnmatchcase(row["type"], value)]
+            elif name in {
+                "customer",
+                "currency",
+                "product",
+                "type",
+                "email",
+                "collection_method",
+                "invoice",
+            } | {
+                "source",
+                "charge",
+                "payment_intent",
+            }:
+                rows = [row for row in rows if row.get(name) == value]
+            elif name == "active":
+                rows = [row for row in rows if row["active"] == (value == "true")]
+            elif name == "status" and resource in {"invoices", "invoice_payments"}:
                 rows = [row for row in rows if row["status"] == value]
+        types = [value for name, value in asked.query if re.fullmatch(r"types\[\d*\]", name)]
+        if len(types) > MOST_TYPES:
+            raise Refused(400, f"You may only specify up to {MOST_TYPES} types.", param="types")
+        if types:
+            rows = [row for row in rows if row["type"] in types]
+        ids = [value for name, value in asked.query if re.fullmatch(r"ids\[\d*\]", name)]
+        if ids:
+            rows = [row for row in rows if row["id"] in ids]
+        if resource == "prices" and "active" not in query:
+            # Stripe's own default.
+            rows = [row for row in rows if row["active"]]
         if resource == "subscriptions":
             rows = [row for row in rows if _has_status(row["status"], query.get("status"))]
         return rows
 
     def _page(
-        self,
-        resource: str,
-        rows: list[StripeObject],
-        query: Mapping[str, str],
-        asked: Asked,
-        expand: list[str],
+        self, rows: list[StripeObject], query: Mapping[str, str], asked: Asked, asks: "_Asks"
     ) -> dict[str, Any]:
+        resource = asks.resource
         for name in query:
             if name.partition("[")[0] not in FILTERS[resource] | COMMON | {"expand"}:
                 raise Refused(
@@ -268,11 +301,8 @@ class StripeServer:
             if "starting_after" in query:
                 start = self._position(resource, rows, query["starting_after"], "starting_after") + 1
             page, more = rows[start : start + limit], len(rows) > start + limit
-        paths = [path.removeprefix("data.") for path in expand]
-        data = [
-            self._expanded(resource, shown(resource, row, asked.version), paths, asked.version)
-            for row in page
-        ]
+        paths = asks.paths("data.")
+        data = [shown(resource, row, asked.version, paths) for row in page]
         return {"object": "list", "url": asked.path, "has_more": more, "data": data}
 
     def _position(self, resource: str, rows: list[StripeObject], cursor: str, param: str) -> int:
@@ -287,14 +317,35 @@ class StripeServer:
         kind = KINDS.get(resource, resource.removesuffix("s"))
         raise Refused(400, f"No such {kind}: '{cursor}'", code="resource_missing", param=param)
 
-    def _expanded(self, resource: str, row: dict[str, Any], paths: list[str], version: str) -> dict[str, Any]:
-        for path in paths:
-            target = EXPANDABLE.get(resource, {}).get(path)
-            if target is None:
+
+@dataclass(frozen=True)
+class _Asks:
+    """What a request wants to see expanded, and as whom."""
+
+    resource: str
+    version: str
+    allowed: frozenset[str] | None
+    expand: tuple[str, ...]
+
+    def paths(self, prefix: str) -> frozenset[str]:
+        """The paths within one object, checked."""
+        known = expandable(self.resource, self.version)
+        for path in self.expand:
+            inner = path.removeprefix(prefix)
+            if not path.startswith(prefix) or inner not in known or path.count(".") >= DEEPEST:
                 raise Refused(400, f"This property cannot be expanded ({path}).", param="expand")
-            found = row.get(path) and self.account.get(target, row[path])
-            row = {**row, path: found and shown(target, found, version)}
-        return row
+            needed = known[inner]
+            if needed and self.allowed is not None and needed not in self.allowed:
+                raise _forbidden(needed)
+        return frozenset(path.removeprefix(prefix) for path in self.expand)
+
+
+def _forbidden(resource: str) -> Refused:
+    return Refused(
+        403,
+        "The provided key 'rk_*********' does not have the required permissions for this endpoint. "
+        f"Having the '{PERMISSION[resource]}' permission would allow this request to continue.",
+    )
 
 
 class _Listener(ThreadingHTTPServer):

@@ -208,7 +208,7 @@ class Notion:
                     f"The column '{name}' of the Notion database is of type {kinds[name]}, not {kind}.",
                     "Rename or delete it: it is made anew.",
                 )
-        missing = {name: {kind: {}} for name, kind in COLUMNS.items() if name not in kinds}
+        missing: dict[str, Any] = {name: {kind: {}} for name, kind in COLUMNS.items() if name not in kinds}
         return missing, next(name for name, kind in kinds.items() if kind == "title")
 
     def _existing(self, source: str, suffix: str) -> tuple[dict[str, dict[str, Any]], list[str]]:

@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -107,11 +108,15 @@ def _parsed(content_type: str, body: bytes) -> tuple[Any, dict[str, bytes]]:
     message = BytesParser(policy=HTTP).parsebytes(
         b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + body
     )
-    content, files = None, {}
-    for part in message.iter_parts():  # type: ignore[attr-defined]
+    content: Any = None
+    files: dict[str, bytes] = {}
+    for part in message.iter_parts():
+        assert isinstance(part, EmailMessage)
+        payload = part.get_payload(decode=True)
+        assert isinstance(payload, bytes)
         name = part.get_param("name", header="content-disposition")
         if name == "payload_json":
-            content = json.loads(part.get_payload(decode=True))
+            content = json.loads(payload)
         else:
-            files[f"{name}={part.get_filename()}"] = part.get_payload(decode=True)
+            files[f"{name}={part.get_filename()}"] = payload
     return content, files

@@ -58,6 +58,7 @@ def loaded(empty: tuple[House, Finished], tmp_path_factory: pytest.TempPathFacto
             *(account(1, day), account(2, day), "{canary"),
             *(attempt(1, 1, day), attempt(2, 1, day, "camera_too_far"), attempt(3, 2, day, "lens_fogged")),
             attempt(1, 1, day),
+            {**account(1, day), "event_id": "visit-1", "event_key": "shop_visited"},
         ],
     )
     return house, house.kpi("run")
@@ -83,8 +84,8 @@ def test_a_run_loads_builds_every_missing_report_and_shows_what_came_of_it(
     loaded: tuple[House, Finished],
 ) -> None:
     house, ran = loaded
-    ran.is_well("events: 6 events", "1 malformed", "5 counted", "1 duplicate", f"Key figures of {TODAY}")
-    ran.is_well("'lens_fogged'", "error_types.csv", str(house.file))
+    ran.is_well("events: 7 events", "1 malformed", "5 counted", "1 duplicate", f"Key figures of {TODAY}")
+    ran.is_well("'lens_fogged'", "error_types.csv", "'shop_visited'", "event_roles.csv", str(house.file))
     assert report_dates(house) == [ago(2), ago(1), TODAY]
     figures = house.rows(
         "select all_tests, successful_tests, active_users, total_users_to_date from kpi_internal.daily_engagement "
@@ -118,7 +119,8 @@ def test_dbt_alone_builds_the_same_again(loaded: tuple[House, Finished], tmp_pat
         *(str(BIN / "dbt"), "build", "--target-path", place, "--log-path", place), DBT_PROFILES_DIR="profiles"
     ).is_well("Completed")
     assert house.marts() == before
-    instants = house.rows("select distinct created_at from kpi_internal.daily_engagement")
+    # Reports are left alone while what they are made from stays as it is.
+    instants = house.rows("select distinct created_at from kpi_internal.event_fates")
     assert len(instants) == 1
     assert instants[0][0] > written
 

@@ -98,9 +98,14 @@ def test_implausible_moments_are_left_out_exactly_at_the_boundaries(tmp_path: Pa
             event(6, occurred_at="2026-03-02T10:00:00Z", received_at="2026-03-01T10:00:00Z"),
             event(7, occurred_at="2026-03-02T10:00:00.000001Z", received_at="2026-03-01T10:00:00Z"),
             event(8, occurred_at="2026-03-02T10:00:00Z", received_at="nonsense"),
+            # Readable, though no warehouse could store them.
+            event(9, occurred_at="0000-06-30T10:00:00Z"),
+            event(10, occurred_at="0001-01-01T00:00:00+00:01"),
+            event(11, occurred_at="9999-12-31T23:59:59-00:01"),
+            event(12, occurred_at="2026-03-02T10:00:00Z", received_at="0000-06-30T10:00:00Z"),
         ],
     )
-    assert fates(tmp_path) == [(number, "implausible", "occurred_at") for number in (1, 4, 7)]
+    assert fates(tmp_path) == [(number, "implausible", "occurred_at") for number in (1, 4, 7, 9, 10, 11, 12)]
     assert rows(tmp_path, "select received_at from events where line_number = 8") == [(None,)]
 
 

@@ -20,10 +20,11 @@ select
     amount as amount_minor_units,
     discount_amount as discount_minor_units,
     tax as tax_minor_units,
+    inclusive_tax as inclusive_tax_minor_units,
     is_proration,
     period_start_at,
     period_end_at,
     livemode as is_live,
-    fetched_at,
+    requested_at,
     _dlt_load_id as load_id
 from invoice_lines

@@ -35,6 +35,6 @@ select
     period_end_at,
     livemode as is_live,
     is_deleted,
-    fetched_at,
+    requested_at,
     _dlt_load_id as load_id
 from invoices

@@ -22,8 +22,10 @@ select
     cancel_at_period_end as is_cancelled_at_period_end,
     canceled_at as cancelled_at,
     ended_at,
+    pause_behavior,
+    pause_resumes_at,
     livemode as is_live,
     is_deleted,
-    fetched_at,
+    requested_at,
     _dlt_load_id as load_id
 from subscriptions

@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from pipelines.privacy.identity import canonical_text
-from pipelines.sources.events.instants import MICROSECONDS_A_DAY, days_since_1970, instant
+from pipelines.sources.events.instants import LAST_STORABLE, MICROSECONDS_A_DAY, days_since_1970, instant
 from pipelines.sources.events.mapping import Mapping, Path
 
 DEEPEST_NESTING = 100
@@ -224,7 +224,8 @@ def _received_at(content: dict[str, Any], mapping: Mapping) -> int | None:
         text = _text(content, mapping, "received_at")
     except Refused:
         return None
-    return None if text is None else instant(text)
+    found = None if text is None else instant(text)
+    return None if found is None or found > LAST_STORABLE else found
 
 
 def _check_metadata(content: dict[str, Any], mapping: Mapping) -> None:

@@ -8,9 +8,9 @@ TEXT = re.compile(
 DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 MICROSECONDS_A_DAY = 86_400_000_000
 FIRST_STORABLE = -62_135_596_800_000_000
-"""0001-01-01, before which warehouses know no instant."""
+"""0001-01-01, before which warehouses know no instant; RFC 3339 goes a year and an offset further back."""
 LAST_STORABLE = 253_402_300_799_999_999
-"""The last microsecond of the year 9999."""
+"""The last microsecond of the year 9999, after which an offset can lead."""
 
 
 def instant(text: str) -> int | None:
@@ -30,8 +30,7 @@ def instant(text: str) -> int | None:
         if int(offset_hours) > 23 or int(offset_minutes) > 59:
             return None
         seconds -= int(sign + "1") * (int(offset_hours) * 3600 + int(offset_minutes) * 60)
-    found = seconds * 1_000_000 + (int(fraction[:6].ljust(6, "0")) if fraction else 0)
-    return found if FIRST_STORABLE <= found <= LAST_STORABLE else None
+    return seconds * 1_000_000 + (int(fraction[:6].ljust(6, "0")) if fraction else 0)
 
 
 def days_since_1970(year: int, month: int, day: int) -> int:

@@ -18,7 +18,7 @@ from requests.exceptions import RequestException
 from pipelines.errors import KpiError, SettingError
 from pipelines.privacy.identity import canonical_text
 from pipelines.sources.events import canonical
-from pipelines.sources.events.instants import instant
+from pipelines.sources.events.instants import FIRST_STORABLE, LAST_STORABLE, instant
 from pipelines.sources.events.mapping import Mapping, Path
 from pipelines.sources.events.typed import row_bytes
 from pipelines.warehouse import secret, setting
@@ -82,7 +82,7 @@ class RecordSource:
         except TypeError:
             return
         microseconds = None if text is None else instant(text)
-        if microseconds is not None:
+        if microseconds is not None and FIRST_STORABLE <= microseconds <= LAST_STORABLE:
             reached = dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(microseconds=microseconds)
             self.modified_at = max(reached, self.modified_at or reached)
 

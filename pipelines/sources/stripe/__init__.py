@@ -1,116 +1,28 @@
-"""Stripe into `raw_stripe`: invoices with all their lines, subscriptions with their items, customers.
+"""Stripe into `raw_stripe`: what was sold, billed, paid, credited and given back, and the history of subscriptions.
 
-Each run reads everything the key may read, page by page, and merges it on `id`.
-Settings: SOURCES__STRIPE__API_KEY (secret), SOURCES__STRIPE__BASE_URL and SOURCES__STRIPE__API_VERSION
-(both optional).
+The first run reads every list that the key may read, in parallel; the next ones ask what changed since.
+Settings: SOURCES__STRIPE__API_KEY (secret); SOURCES__STRIPE__REQUESTS_PER_SECOND (default 25);
+SOURCES__STRIPE__BASE_URL and SOURCES__STRIPE__API_VERSION (both optional).
 """
 
 import datetime as dt
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
-import dlt
-from dlt.extract import DltResource
+from collections.abc import Callable
 
 from pipelines.errors import SettingError
-from pipelines.sources.load import LoadReport, Progress, finish_pending, query, run_pipeline
-from pipelines.sources.stripe.client import API_BASE, API_VERSION, Forbidden, StripeApi
-from pipelines.sources.stripe.resources import READERS, Mode, Reader
-from pipelines.sources.stripe.tables import QUARANTINE, RESOURCES, TABLES, Table
+from pipelines.sources.load import LoadReport, Progress, query, run_pipeline
+from pipelines.sources.stripe.batches import Mode
+from pipelines.sources.stripe.budget import Budget
+from pipelines.sources.stripe.client import API_BASE, API_VERSION, REQUESTS_A_SECOND, StripeApi
+from pipelines.sources.stripe.reading import Reader
+from pipelines.sources.stripe.resources import RESOURCES as LISTS
+from pipelines.sources.stripe.store import Store, Tally, are_tables_made, empty_source
+from pipelines.sources.stripe.sync import Sync
 from pipelines.warehouse import Warehouse, secret, setting
 
-SHOW_EVERY = 2000
-_TABLES = {table.name: table for table in TABLES}
-
-
-@dataclass
-class Tally:
-    """What one run read, for its report."""
-
-    progress: Progress
-    rows: dict[str, int] = field(default_factory=dict)
-    quarantined: dict[tuple[str, str, str], int] = field(default_factory=dict)
-    states: dict[str, str] = field(default_factory=dict)
-
-    def count(self, table: str, rows: Iterable[dict[str, Any]]) -> None:
-        """Count rows that will be stored, and what is wrong with quarantined ones."""
-        stored = [row for row in rows if not row.get("is_deleted")]
-        before = self.rows.get(table, 0)
-        self.rows[table] = before + len(stored)
-        if table in READERS and before // SHOW_EVERY != self.rows[table] // SHOW_EVERY:
-            self.progress(f"stripe: {self.rows[table]:,} {table}")
-        if table == QUARANTINE.name:
-            for row in stored:
-                fault = (row["object"], row["reason"], row["field"])
-                self.quarantined[fault] = self.quarantined.get(fault, 0) + 1
-
-    def notes(self) -> list[str]:
-        """What people should see though nothing failed."""
-        unavailable = [
-            f"stripe: the key may not read {resource}; the rest was loaded."
-            for resource, state in self.states.items()
-            if state == "unavailable"
-        ]
-        return unavailable + [
-            f"stripe: {count:,} {kind} left out into quarantine ({reason} {name})."
-            for (kind, reason, name), count in sorted(self.quarantined.items())
-        ]
-
-
-@dlt.source(name="stripe")
-def stripe_source(api: StripeApi, mode: Mode, tally: Tally) -> list[DltResource]:
-    """One dlt resource for each of Stripe's; each yields rows of the raw tables that belong to it.
-
-    Tables of which nothing comes are made all the same.
-    """
-    resources = [
-        dlt.resource(_read, name=name, selected=True)(name, reader, api, mode, tally)
-        for name, reader in READERS.items()
-    ]
-    return [_empty_tables(), *resources]
-
-
-def _read(name: str, reader: Reader, api: StripeApi, mode: Mode, tally: Tally) -> Iterator[Any]:
-    state = "available"
-    try:
-        for batch in reader(api, mode):
-            for table, rows in batch.rows.items():
-                tally.count(table, rows)
-                yield _tagged(_TABLES[table], rows)
-    except Forbidden:
-        state = "unavailable"
-    tally.states[name] = state
-    yield _tagged(RESOURCES, [{"resource": name, "state": state, "checked_at": api.clock()}])
-
-
-def _tagged(table: Table, rows: list[dict[str, Any]]) -> Any:
-    """Rows as Arrow, marked with the table they belong to and how they are merged into it."""
-    age = "checked_at" if table is RESOURCES else "fetched_at"
-    columns: dict[str, Any] = (
-        {"is_deleted": {"hard_delete": True}} if table.owner else {age: {"dedup_sort": "desc"}}
-    )
-    hints = dlt.mark.make_hints(
-        table_name=table.name,
-        write_disposition={"disposition": "merge", "strategy": "delete-insert"},
-        # With both keys the merge compares every row with every other one.
-        primary_key=None if table.owner else list(table.key),
-        merge_key=table.owner,
-        columns=columns,
-    )
-    return dlt.mark.with_hints(table.arrow(rows), hints, create_table_variant=True)
-
-
-@dlt.source(name="stripe")
-def empty_source() -> DltResource:
-    """Every raw table with its columns and without rows."""
-    return _empty_tables()
-
-
-def _empty_tables() -> DltResource:
-    return dlt.resource([_tagged(table, []) for table in TABLES], name="tables")
+# What a key says of its mode by its form.
+_MODE = re.compile(r"[a-z]+_(live|test)_")
 
 
 def is_configured() -> bool:
@@ -147,7 +59,18 @@ def connect(
         api_version=setting("sources.stripe.api_version", API_VERSION) or API_VERSION,
         sleep=sleep,
         clock=clock,
+        budget=Budget(_requests_per_second()),
     )
+
+
+def _requests_per_second() -> float:
+    text = setting("sources.stripe.requests_per_second", str(REQUESTS_A_SECOND)) or ""
+    if not re.fullmatch(r"\d{1,4}(\.\d+)?", text) or float(text) <= 0:
+        raise SettingError(
+            f"SOURCES__STRIPE__REQUESTS_PER_SECOND is '{text}', which is no number above 0.",
+            f"Leave it out ({REQUESTS_A_SECOND}); Stripe allows 100 a second in live mode and 25 in test mode.",
+        )
+    return float(text)
 
 
 def load(warehouse: Warehouse, progress: Progress, api: StripeApi | None = None) -> LoadReport:
@@ -156,16 +79,17 @@ def load(warehouse: Warehouse, progress: Progress, api: StripeApi | None = None)
     Raises KpiError for a wrong key, an unreachable Stripe, or a key of the other mode.
     """
     api = api or connect()
-    pipeline = warehouse.pipeline("stripe")
-    # What a killed run left behind is stored first: it fixes the mode too.
-    finish_pending(warehouse, pipeline)
     tally = Tally(progress)
-    run_pipeline(warehouse, pipeline, stripe_source(api, Mode(_stored_mode(warehouse)), tally))
-    report = LoadReport("stripe", rows=tally.rows, notes=tally.notes())
-    if "available" not in tally.states.values():
+    store = Store(warehouse, warehouse.pipeline("stripe"), tally, api.clock)
+    # What a killed run left behind is stored first: it fixes the mode too.
+    store.finish()
+    sync = Sync(Reader(api, _mode(warehouse, api.api_key)), store)
+    sync.run()
+    report = LoadReport("stripe", rows=tally.rows, notes=sync.notes() + tally.faults())
+    if sync.unavailable >= LISTS.keys():
         report.failures.append(
             "stripe: the key may read none of "
-            + ", ".join(READERS)
+            + ", ".join(LISTS)
             + ". Give it leave to read invoices at least."
         )
     return report
@@ -174,22 +98,17 @@ def load(warehouse: Warehouse, progress: Progress, api: StripeApi | None = None)
 def ensure_tables(warehouse: Warehouse) -> None:
     """Make every raw table that is not there yet, without a key and without asking Stripe."""
     pipeline = warehouse.pipeline("stripe")
-    known: Mapping[str, Any] = pipeline.default_schema.tables if pipeline.default_schema_name else {}
-    is_known = all(
-        set(table.schema.names) <= set(known.get(table.name, {}).get("columns", {})) for table in TABLES
-    )
-    # A warehouse that was deleted leaves dlt's working folder behind.
-    if not (
-        is_known and query(warehouse, f"select count(*) as found from {_raw(warehouse, RESOURCES.name)}")  # noqa: S608
-    ):
+    if not are_tables_made(warehouse, pipeline):
         run_pipeline(warehouse, pipeline, empty_source())
 
 
-def _stored_mode(warehouse: Warehouse) -> bool | None:
-    for name in READERS:
+def _mode(warehouse: Warehouse, api_key: str) -> Mode:
+    """The mode of what is stored, or else of the key."""
+    for name in LISTS:
         for row in query(warehouse, f"select livemode from {_raw(warehouse, name)} limit 1"):  # noqa: S608
-            return bool(row["livemode"])
-    return None
+            return Mode(bool(row["livemode"]))
+    said = _MODE.match(api_key)
+    return Mode(said[1] == "live" if said else None)
 
 
 def _raw(warehouse: Warehouse, table: str) -> str:

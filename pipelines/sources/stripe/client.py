@@ -1,4 +1,4 @@
-"""Stripe's HTTP API: one request, one retry loop, whole lists page by page as plain JSON.
+"""Stripe's HTTP API: one request, one retry loop, single objects and pages of lists as plain JSON.
 
 The SDK makes the requests and signs them; its own retries are off, because they leave out a plain 429, ignore
 `Retry-After` and give up on a body cut midway. Its typed objects are not used: they cost most of the time.
@@ -8,7 +8,7 @@ import datetime as dt
 import email.utils
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -16,11 +16,14 @@ from urllib.parse import urlsplit
 import stripe
 
 from pipelines.errors import KpiError
+from pipelines.sources.stripe.budget import Budget
 
 API_VERSION = "2026-10-28.endive"
 API_BASE = "https://api.stripe.com"
 ROWS_A_PAGE = 100
 ATTEMPTS = 7
+THREADS = 8
+REQUESTS_A_SECOND = 25
 FIRST_WAIT = 0.5
 LONGEST_BACKOFF = 30.0
 LONGEST_RETRY_AFTER = 300.0
@@ -39,6 +42,10 @@ class Missing(Exception):  # noqa: N818
 
 class CursorGone(Exception):  # noqa: N818
     """The object that a page was to start after is not there any more (400 on `starting_after`)."""
+
+
+class NotExpandable(Exception):  # noqa: N818
+    """A field that was to be expanded does not exist in this version (400 on `expand`)."""
 
 
 class _Passing(Exception):  # noqa: N818
@@ -63,6 +70,7 @@ class Page:
     """Objects of one page of a list."""
 
     rows: list[Any]
+    has_more: bool
     sent_at: dt.datetime
 
 
@@ -85,6 +93,8 @@ class StripeApi:
     clock: Callable[[], dt.datetime] = _now
     jitter: Callable[[], float] = random.random
     attempts: int = ATTEMPTS
+    budget: Budget | None = None
+    threads: int = THREADS
 
     def __post_init__(self) -> None:
         self._client = stripe.StripeClient(
@@ -123,50 +133,45 @@ class StripeApi:
             "nothing loaded before is lost.",
         )
 
-    def pages(self, path: str, **query: Any) -> Iterator[Page]:
-        """Yield a whole list, newest first."""
+    def page(self, path: str, **query: Any) -> Page:
+        """Read one page of a list, newest first, as long as pages can be."""
         try:
-            yield from self._pages(path, query, [])
+            answer = self.get(path, limit=ROWS_A_PAGE, **query)
         except Missing:
             raise self._foreign(path) from None
+        rows = answer.data.get("data")
+        if not isinstance(rows, list):
+            raise self._foreign(path)
+        return Page(rows, bool(answer.data.get("has_more")) and bool(ids_of(rows)), answer.sent_at)
 
     def rest(self, embedded: object, path: str, **query: Any) -> list[Any]:
-        """The whole of a list that another object embeds the beginning of."""
+        """The whole of a list that another object embeds the beginning of.
+
+        Where an entry was taken off meanwhile, so that it is no cursor any more, the list is read from its beginning.
+        """
         rows: list[Any] = []
         if isinstance(embedded, Mapping) and isinstance(embedded.get("data"), list):
             rows = list(embedded["data"])
             if not embedded.get("has_more"):
                 return rows
-        for page in self._pages(path, query, rows):
-            rows = rows + page.rows
-        return rows
-
-    def _pages(self, path: str, query: Mapping[str, Any], before: list[Any]) -> Iterator[Page]:
-        cursors = _ids(before)
-        while True:
-            answer = self._page_after(path, query, cursors)
-            rows = answer.data.get("data")
-            if not isinstance(rows, list):
-                raise self._foreign(path)
-            if rows:
-                yield Page(rows, answer.sent_at)
-            cursors = _ids(rows)
-            if not answer.data.get("has_more") or not cursors:
-                return
-
-    def _page_after(self, path: str, query: Mapping[str, Any], cursors: list[str]) -> Answer:
-        # An object deleted between two pages is no cursor any more; the one before it stands at the same place.
-        for cursor in reversed(cursors):
+        for _ in range(self.attempts):
             try:
-                return self.get(path, limit=ROWS_A_PAGE, starting_after=cursor, **query)
+                while True:
+                    cursors = ids_of(rows)
+                    after = {"starting_after": cursors[-1]} if cursors else {}
+                    answer = self.get(path, limit=ROWS_A_PAGE, **after, **query)
+                    more = answer.data.get("data")
+                    if not isinstance(more, list):
+                        raise self._foreign(path)
+                    rows = rows + more
+                    if not answer.data.get("has_more") or not ids_of(more):
+                        return rows
             except CursorGone:
-                continue
-        if cursors:
-            raise KpiError(
-                f"Every object of a page of {path} was deleted while the list was being read.",
-                "Start again: nothing loaded before is lost.",
-            )
-        return self.get(path, limit=ROWS_A_PAGE, **query)
+                rows = []
+        raise KpiError(
+            f"Stripe's list {path} changed each time it was read.",
+            "Start again: nothing loaded before is lost.",
+        )
 
     def _foreign(self, path: str) -> KpiError:
         return KpiError(
@@ -176,6 +181,8 @@ class StripeApi:
 
     def _once(self, path: str, query: Mapping[str, Any]) -> Answer:
         # The SDK's errors carry whole bodies: they are never chained to ours, nor shown.
+        if self.budget:
+            self.budget.wait()
         sent_at = self.clock()
         try:
             data = self._client.raw_request("get", path, **query).data
@@ -205,6 +212,8 @@ class StripeApi:
             return Missing(path)
         if status == 400 and details.get("param") == "starting_after":
             return CursorGone(path)
+        if status == 400 and details.get("param") == "expand":
+            return NotExpandable(path)
         if status in {409, 429} or status >= 500:
             return _Passing(f"it answers {status}", _retry_after(error.headers, self.clock()))
         if status < 400:
@@ -215,7 +224,8 @@ class StripeApi:
         )
 
 
-def _ids(rows: list[Any]) -> list[str]:
+def ids_of(rows: list[Any]) -> list[str]:
+    """The ids of a page's objects."""
     return [row["id"] for row in rows if isinstance(row, Mapping) and isinstance(row.get("id"), str)]
 
 

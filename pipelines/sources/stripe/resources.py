@@ -1,166 +1,171 @@
-"""What is fetched from Stripe, and how its objects become rows: one generator of batches for each resource."""
+"""What is read of Stripe, and how its objects become rows."""
 
-import datetime as dt
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
-from pipelines.errors import KpiError
-from pipelines.sources.stripe import shapes
-from pipelines.sources.stripe.client import Missing, StripeApi
+from pipelines.sources.stripe.batches import Batch
+from pipelines.sources.stripe.client import StripeApi
+from pipelines.sources.stripe.columns import Table
+from pipelines.sources.stripe.shapes import catalogue, invoices, payments, subscriptions
+from pipelines.sources.stripe.shapes.reading import Row
 from pipelines.sources.stripe.tables import (
+    BALANCE_TRANSACTIONS,
+    COUPON_CURRENCY_OPTIONS,
+    COUPON_PRODUCTS,
+    COUPONS,
+    CREDIT_NOTE_REFUNDS,
+    CREDIT_NOTES,
     CUSTOMERS,
-    IDENTIFIER,
     INVOICE_LINES,
+    INVOICE_PAYMENTS,
     INVOICES,
-    QUARANTINE,
+    PRICE_CURRENCY_OPTIONS,
+    PRICE_TIERS,
+    PRICES,
+    PRODUCTS,
+    REFUNDS,
+    SUBSCRIPTION_DISCOUNTS,
     SUBSCRIPTION_ITEMS,
     SUBSCRIPTIONS,
-    Reject,
-    Table,
 )
 
-WITHOUT_ID = "none"
+Raw = Mapping[str, Any]
+Take = Callable[[Batch, StripeApi, Raw], None]
+
+# From this version on a discount names its coupon by the coupon's id.
+COUPON_BY_ID = "2025-09-30"
 
 
-@dataclass
-class Mode:
-    """Live or test mode, fixed by what is stored already or else by the first object; the two never mix."""
+@dataclass(frozen=True)
+class Resource:
+    """One kind of object; its raw table bears the name of the list in Stripe's API."""
 
-    livemode: bool | None = None
+    table: Table
+    kind: str
+    take: Take
+    """Adds the rows of one object, and of what belongs to it, to a batch."""
+    lists: tuple[dict[str, Any], ...] = ({},)
+    """Filters of the lists that hold all of them together."""
+    expand: tuple[str, ...] = ()
+    changes: bool = True
+    """Whether objects change after they were made."""
 
-    def check(self, raw: Mapping[str, Any]) -> None:
-        """Raise KpiError if an object is of the other mode."""
-        livemode = raw.get("livemode")
-        if not isinstance(livemode, bool):
-            return
-        if self.livemode is None:
-            self.livemode = livemode
-        if livemode != self.livemode:
-            stored, asked = ("live", "test") if self.livemode else ("test", "live")
-            raise KpiError(
-                f"The Stripe key reads {asked} mode, but the warehouse holds {stored} mode: the two never mix.",
-                f"Set SOURCES__STRIPE__API_KEY to a key of {stored} mode, or load into another warehouse "
-                "(KPI_DUCKDB_PATH or KPI_SCHEMA_PREFIX).",
-            )
+    @property
+    def name(self) -> str:
+        """Its name in Stripe's API."""
+        return self.table.name
+
+    @property
+    def path(self) -> str:
+        """Of its list."""
+        return f"/v1/{self.name}"
+
+    def path_of(self, object_id: str) -> str:
+        """Of one object."""
+        return f"{self.path}/{quote(object_id, safe='')}"
+
+    def expansions(self, version: str) -> tuple[str, ...]:
+        """What is to be expanded in its objects in an API version."""
+        if version[:10] >= COUPON_BY_ID:
+            return self.expand
+        # Before, discounts had their coupons in them.
+        return tuple(path for path in self.expand if not path.endswith("source.coupon"))
 
 
-@dataclass
-class Batch:
-    """Rows of a few tables that came with one page."""
+def _plain(table: Table, kind: str, row_of: Callable[[Raw], Row], **options: Any) -> Resource:
+    def take(batch: Batch, _api: StripeApi, raw: Raw) -> None:
+        batch.add(table, kind, row_of(raw))
 
-    sent_at: dt.datetime
-    rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    return Resource(table, kind, take, **options)
 
-    def add(self, table: Table, kind: str, row: Mapping[str, Any]) -> bool:
-        """Take a row in, or put the reason why not into quarantine; tells which."""
-        checked = table.checked({**row, "fetched_at": self.sent_at})
-        if isinstance(checked, Reject):
-            self.reject(kind, row.get("id"), checked)
-            return False
-        self.rows.setdefault(table.name, []).append(checked)
-        return True
 
-    def add_whole(self, table: Table, kind: str, owner: Mapping[str, Any], rows: list[shapes.Row]) -> None:
-        """Take in all rows that an owner has now, so that those it has no more go away."""
-        kept = [self.add(table, kind, row) for row in rows]
-        if not any(kept):
-            # Nothing replaces the owner's rows: a row that only says so takes them away and is not stored.
-            self.rows.setdefault(table.name, []).append(
-                dict.fromkeys(table.schema.names)
-                | {"id": f"{owner['id']}/none", table.owner: owner["id"]}
-                | {"is_deleted": True, "fetched_at": self.sent_at}
-            )
+def _with_parts(
+    table: Table,
+    kind: str,
+    row_of: Callable[[Raw], Row],
+    parts: dict[Table, Callable[[Raw], list[Row]]],
+    **options: Any,
+) -> Resource:
+    def take(batch: Batch, _api: StripeApi, raw: Raw) -> None:
+        if batch.add(table, kind, row_of(raw)):
+            for part, rows_of in parts.items():
+                batch.add_whole(part, kind, raw["id"], rows_of(raw))
 
-    def reject(self, kind: str, object_id: object, reject: Reject) -> None:
-        """Put an object into quarantine: what it is and which field, never a value."""
-        try:
-            name = IDENTIFIER.read(object_id)
-        except ValueError:
-            name = WITHOUT_ID
-        self.rows.setdefault(QUARANTINE.name, []).append(
+    return Resource(table, kind, take, **options)
+
+
+def _take_invoice(batch: Batch, api: StripeApi, raw: Raw) -> None:
+    invoice_id = raw["id"]
+    lines = api.rest(raw.get("lines"), f"{INVOICES_PATH}/{quote(invoice_id, safe='')}/lines")
+    if batch.add(INVOICES, "invoice", invoices.invoice(raw)):
+        rows = [
+            invoices.invoice_line(line, invoice_id, position)
+            for position, line in enumerate(lines)
+            if batch.usable("line_item", line)
+        ]
+        batch.add_whole(INVOICE_LINES, "line_item", invoice_id, rows)
+
+
+def _take_subscription(batch: Batch, api: StripeApi, raw: Raw) -> None:
+    subscription_id = raw["id"]
+    listed = api.rest(
+        raw.get("items"), "/v1/subscription_items", subscription=subscription_id, expand=["data.discounts"]
+    )
+    items = [item for item in listed if batch.usable("subscription_item", item)]
+    rows = [subscriptions.subscription_item(item, raw) for item in items]
+    if batch.add(SUBSCRIPTIONS, "subscription", subscriptions.subscription(raw, rows)):
+        batch.add_whole(SUBSCRIPTION_ITEMS, "subscription_item", subscription_id, rows)
+        discounts = subscriptions.subscription_discounts(raw, items)
+        batch.add_whole(SUBSCRIPTION_DISCOUNTS, "discount", subscription_id, discounts)
+
+
+INVOICES_PATH = "/v1/invoices"
+
+RESOURCES = {
+    resource.name: resource
+    for resource in (
+        Resource(INVOICES, "invoice", _take_invoice),
+        Resource(
+            SUBSCRIPTIONS,
+            "subscription",
+            _take_subscription,
+            lists=({"status": "all"},),
+            expand=("discounts.source.coupon", "items.data.discounts"),
+        ),
+        _plain(CUSTOMERS, "customer", catalogue.customer, expand=("discount.source.coupon",)),
+        _plain(PRODUCTS, "product", catalogue.product),
+        _with_parts(
+            PRICES,
+            "price",
+            catalogue.price,
             {
-                "object": kind,
-                "id": name,
-                "field": reject.field,
-                "reason": reject.reason,
-                "fetched_at": self.sent_at,
-            }
-        )
-
-    def usable(self, kind: str, raw: object) -> Mapping[str, Any] | None:
-        """An object with an id that can be asked for; None (and quarantine) for anything else."""
-        if not isinstance(raw, Mapping):
-            self.reject(kind, None, Reject("unexpected", "object"))
-            return None
-        try:
-            IDENTIFIER.read(raw.get("id"))
-        except ValueError:
-            self.reject(kind, None, Reject("missing" if raw.get("id") is None else "unexpected", "id"))
-            return None
-        return raw
-
-
-def _owned(
-    batch: Batch, kind: str, rows: list[Any], row_of: Callable[[Mapping[str, Any]], shapes.Row]
-) -> list[shapes.Row]:
-    usable = [batch.usable(kind, raw) for raw in rows]
-    return [row_of(raw) for raw in usable if raw is not None]
-
-
-def invoices(api: StripeApi, mode: Mode) -> Iterator[Batch]:
-    """Invoices with all their lines."""
-    for page in api.pages("/v1/invoices"):
-        batch = Batch(page.sent_at)
-        for entry in page.rows:
-            raw = batch.usable("invoice", entry)
-            if raw is None:
-                continue
-            mode.check(raw)
-            invoice_id = raw["id"]
-            try:
-                lines = api.rest(raw.get("lines"), f"/v1/invoices/{invoice_id}/lines")
-            except Missing:
-                continue  # a draft that was deleted since its page was read
-            if batch.add(INVOICES, "invoice", shapes.invoice(raw)):
-                rows = _owned(batch, "line_item", lines, partial(shapes.invoice_line, invoice_id=invoice_id))
-                batch.add_whole(INVOICE_LINES, "line_item", raw, rows)
-        yield batch
-
-
-def subscriptions(api: StripeApi, mode: Mode) -> Iterator[Batch]:
-    """Subscriptions in every state, cancelled ones too, with all their items."""
-    for page in api.pages("/v1/subscriptions", status="all"):
-        batch = Batch(page.sent_at)
-        for entry in page.rows:
-            raw = batch.usable("subscription", entry)
-            if raw is None:
-                continue
-            mode.check(raw)
-            try:
-                items = api.rest(raw.get("items"), "/v1/subscription_items", subscription=raw["id"])
-            except Missing:
-                continue
-            rows = _owned(batch, "subscription_item", items, partial(shapes.subscription_item, owner=raw))
-            if batch.add(SUBSCRIPTIONS, "subscription", shapes.subscription(raw, rows)):
-                batch.add_whole(SUBSCRIPTION_ITEMS, "subscription_item", raw, rows)
-        yield batch
-
-
-def customers(api: StripeApi, mode: Mode) -> Iterator[Batch]:
-    """Customers, without anything personal."""
-    for page in api.pages("/v1/customers"):
-        batch = Batch(page.sent_at)
-        for entry in page.rows:
-            raw = batch.usable("customer", entry)
-            if raw is not None:
-                mode.check(raw)
-                batch.add(CUSTOMERS, "customer", shapes.customer(raw))
-        yield batch
-
-
-Reader = Callable[[StripeApi, Mode], Iterator[Batch]]
-
-# By the name of the resource, which is also that of its raw table.
-READERS: dict[str, Reader] = {"invoices": invoices, "subscriptions": subscriptions, "customers": customers}
+                PRICE_TIERS: catalogue.price_tiers,
+                PRICE_CURRENCY_OPTIONS: catalogue.price_currency_options,
+            },
+            lists=({"active": "true"}, {"active": "false"}),
+            expand=("tiers", "currency_options"),
+        ),
+        _with_parts(
+            COUPONS,
+            "coupon",
+            catalogue.coupon,
+            {
+                COUPON_PRODUCTS: catalogue.coupon_products,
+                COUPON_CURRENCY_OPTIONS: catalogue.coupon_currency_options,
+            },
+            expand=("applies_to", "currency_options"),
+        ),
+        _plain(INVOICE_PAYMENTS, "invoice_payment", payments.invoice_payment),
+        _with_parts(
+            CREDIT_NOTES,
+            "credit_note",
+            payments.credit_note,
+            {CREDIT_NOTE_REFUNDS: payments.credit_note_refunds},
+        ),
+        _plain(REFUNDS, "refund", payments.refund),
+        _plain(BALANCE_TRANSACTIONS, "balance_transaction", payments.balance_transaction, changes=False),
+    )
+}
+"""By name. Whatever tells of others comes before them."""
