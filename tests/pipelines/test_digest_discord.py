@@ -18,6 +18,7 @@ from pipelines.destinations.pieces import pieces, utf16_length
 from pipelines.digest.wording import Statement, Wording
 from pipelines.errors import SettingError
 
+DISCORD = "https://discord.com"
 TUESDAY = MONDAY + dt.timedelta(days=1)
 
 
@@ -205,8 +206,8 @@ def test_a_wrong_token_is_said_without_showing_it(desk: Office) -> None:
     "url",
     [
         "https://example.com/hook-canary",
-        "http://discord.com/api/webhooks/1/canary",
-        "https://me:pw@discord.com/api/webhooks/1/canary",
+        "http://chat.example/api/webhooks/1/canary",
+        "https://me:pw@chat.example/api/webhooks/1/canary",
         "https://discord.com/api/webhooks/canary/1/2",
         "canary",
     ],
@@ -218,8 +219,8 @@ def test_an_address_that_is_no_webhook_is_refused_without_showing_it(url: str) -
 
 
 def test_a_webhook_of_a_thread_posts_into_the_thread() -> None:
-    found = webhook("https://discord.com/api/webhooks/1/abc?thread_id=77")
-    assert found.base_url == "https://discord.com/api/v10/webhooks/1/abc"
+    found = webhook(f"{DISCORD}/api/webhooks/1/abc?thread_id=77")
+    assert found.base_url == f"{DISCORD}/api/v10/webhooks/1/abc"
     assert found.path("/messages/5", wait="true") == "/messages/5?wait=true&thread_id=77"
 
 
