@@ -1,13 +1,13 @@
-"""Lives of subscriptions made up by hypothesis: what they are, and the rows of Stripe that tell of them."""
+"""Lives of subscriptions made up by chance: what they are, and the rows of Stripe that tell of them."""
 
 import calendar
 import datetime as dt
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from random import Random
 
 import reference.mrr as reference
-from hypothesis import strategies as st
 from mrr_support import Raw
 
 CURRENCIES = {"usd": 2, "jpy": 0, "kwd": 3}
@@ -36,57 +36,48 @@ def later(anchor: dt.datetime, interval: str, count: int, number: int) -> dt.dat
     return anchor.replace(year=year, month=month, day=min(anchor.day, calendar.monthrange(year, month)[1]))
 
 
-@st.composite
-def lives(draw: st.DrawFn, name: str, now: dt.datetime) -> Told:
+CYCLES = [
+    *(("month", 1), ("month", 1), ("month", 3), ("year", 1)),
+    *(("week", 1), ("week", 2), ("day", 1), ("day", 10)),
+]
+FATES = ["goes on", "goes on", "cancelled", "at period end", "unpaid", "incomplete"]
+
+
+def life_before(now: dt.datetime, name: str, chance: Random) -> Told:
     """One life before `now`."""
-    currency = draw(st.sampled_from(sorted(CURRENCIES)))
-    interval, count = draw(
-        st.sampled_from(
-            [
-                ("month", 1),
-                ("month", 1),
-                ("month", 3),
-                ("year", 1),
-                ("week", 1),
-                ("week", 2),
-                ("day", 1),
-                ("day", 10),
-            ]
-        )
-    )
-    minutes = draw(st.integers(60, 60 * 24 * 400))
+    currency = chance.choice(sorted(CURRENCIES))
+    interval, count = chance.choice(CYCLES)
+    minutes = chance.randint(60, 60 * 24 * 400)
     created = now - dt.timedelta(minutes=minutes)
-    trial_days = draw(st.sampled_from([0, 0, 0, 7, 30]))
+    trial_days = chance.choice([0, 0, 0, 7, 30])
     begins = created + dt.timedelta(days=trial_days)
-    fate = draw(st.sampled_from(["goes on", "goes on", "cancelled", "at period end", "unpaid", "incomplete"]))
-    unit = draw(st.integers(0, 20_000))
-    terms = [reference.Terms(begins, Fraction(unit), draw(st.integers(1, 5)))]
-    for moment in sorted(draw(st.sets(st.integers(1, minutes), max_size=3))):
+    fate = chance.choice(FATES)
+    unit = chance.randint(0, 20_000)
+    terms = [reference.Terms(begins, Fraction(unit), chance.randint(1, 5))]
+    for moment in sorted({chance.randint(1, minutes) for _ in range(chance.randint(0, 3))}):
         instant = created + dt.timedelta(minutes=moment)
         if begins < instant < now:
-            if draw(st.booleans()):
-                unit = draw(st.integers(1, 20_000))
-            terms.append(reference.Terms(instant, Fraction(unit), draw(st.integers(1, 5))))
+            if chance.random() < 0.5:
+                unit = chance.randint(1, 20_000)
+            terms.append(reference.Terms(instant, Fraction(unit), chance.randint(1, 5)))
     ends = unpaid_from = None
     if fate == "cancelled":
-        ends = created + dt.timedelta(minutes=draw(st.integers(1, minutes)))
+        ends = created + dt.timedelta(minutes=chance.randint(1, minutes))
     elif fate in {"at period end", "unpaid"}:
-        cycle = draw(st.integers(1, 3))
+        cycle = chance.randint(1, 3)
         end = later(begins, interval, count, cycle)
         if end < now:
             ends = end
             unpaid_from = end if fate == "unpaid" else None
     discounts = []
-    for _ in range(draw(st.integers(0, 3))):
-        start = created + dt.timedelta(minutes=draw(st.integers(0, minutes)))
-        end_of_it = draw(
-            st.sampled_from([None, start + dt.timedelta(days=90), start + dt.timedelta(days=10)])
-        )
-        if draw(st.booleans()):
-            percent = Fraction(draw(st.integers(1, 10_000)), 100)
+    for _ in range(chance.randint(0, 3)):
+        start = created + dt.timedelta(minutes=chance.randint(0, minutes))
+        end_of_it = chance.choice([None, start + dt.timedelta(days=90), start + dt.timedelta(days=10)])
+        if chance.random() < 0.5:
+            percent = Fraction(chance.randint(1, 10_000), 100)
             discounts.append(reference.Discount(start, end_of_it, percent=percent))
         else:
-            discounts.append(reference.Discount(start, end_of_it, amount=draw(st.integers(1, 5_000))))
+            discounts.append(reference.Discount(start, end_of_it, amount=chance.randint(1, 5_000)))
     if fate == "incomplete":
         status = "incomplete_expired"
     elif ends is not None:
@@ -96,7 +87,7 @@ def lives(draw: st.DrawFn, name: str, now: dt.datetime) -> Told:
     has_begun = fate != "incomplete" and begins <= now
     life = reference.Life(
         name=name,
-        customer=f"cus_{draw(st.integers(0, 12))}",
+        customer=f"cus_{chance.randint(0, 12)}",
         currency=currency,
         decimals=CURRENCIES[currency],
         interval=interval,
@@ -105,10 +96,10 @@ def lives(draw: st.DrawFn, name: str, now: dt.datetime) -> Told:
         ends=ends,
         terms=tuple(terms if ends is None else [entry for entry in terms if entry.since < ends] or terms[:1]),
         discounts=tuple(discounts),
-        inclusive_tax=draw(st.sampled_from([Fraction(0), Fraction(0), Fraction(19), Fraction(81, 10)])),
+        inclusive_tax=chance.choice([Fraction(0), Fraction(0), Fraction(19), Fraction(81, 10)]),
     )
     trial = begins if trial_days else None
-    return Told(life, created, trial, status, draw(st.booleans()), unpaid_from)
+    return Told(life, created, trial, status, chance.random() < 0.5, unpaid_from)
 
 
 def tell(raw: Raw, told: Told) -> None:
