@@ -342,7 +342,8 @@ RESOURCES = Table(
         *_may(INSTANT, "covered_from_at", "covered_through_at", "complete_at", "backfilled_at"),
         *_may(INSTANT, "listing_at"),
         *_may(FLAG, "is_sweep"),
-        *_may(INSTANT, "cursor_at"),
+        *_may(INSTANT, "cursor_at", "cursor_seen_at"),
+        *_may(FLAG, "is_settled"),
     ),
     key=("resource",),
 )
