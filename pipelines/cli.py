@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from pipelines.build import check_dates
+from pipelines.digest.command import digest_command
 from pipelines.errors import KpiError, SettingError
 from pipelines.figures import fates_line, figures_table, scraped_lines, unplanned
 from pipelines.privacy import commands as privacy_commands
@@ -239,6 +240,7 @@ def serve_command(host: str, port: int) -> None:
 
 
 privacy_commands.add_to(cli)
+cli.add_command(digest_command)
 
 
 def _ingest(
