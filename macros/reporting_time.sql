@@ -41,3 +41,17 @@
 {% macro run_number() -%}
     {{- return((run_started_at.timestamp() * 1000000) | int) -}}
 {%- endmacro %}
+
+{#- Yields an instant after all others, for what has not ended. -#}
+{% macro end_of_time() -%}
+    cast('9999-01-01 00:00:00+00:00' as {{ timestamp_type() }})
+{%- endmacro %}
+
+{#- Yields the whole seconds from one instant to another. -#}
+{% macro seconds_between(first, last) -%}
+    {%- if target.type == 'bigquery' -%}
+        timestamp_diff({{ last }}, {{ first }}, second)
+    {%- else -%}
+        date_diff('second', {{ first }}, {{ last }})
+    {%- endif -%}
+{%- endmacro %}

@@ -24,7 +24,9 @@ Settings come from the environment, .dlt/config.toml and .dlt/secrets.toml:
   KPI_REPORTING_TIMEZONE  an IANA name (default UTC)
   KPI_SCHEMA_PREFIX       put before every schema name (default nothing)
   KPI_SEEDS_PATH          the folder of the seeds (default seeds)
+  KPI_INBOX_PATH          the folder of what is pushed (default beside the warehouse)
   KPI_USER_KEY, KPI_RECORD_KEY  the pseudonym keys (DuckDB makes its own)
+  KPI_PUSH_TOKENS, KPI_EXPORT_TOKENS  who may send to kpi serve
 
 \b
 Exit codes: 0 all well, 1 something failed, 2 wrong usage.
@@ -35,29 +37,36 @@ def _day(_context: click.Context, _parameter: click.Parameter, value: dt.datetim
     return value.date() if value else None
 
 
+_OPTION_OF = {"reparse": "scraped", "force": "scraped", "sweep": "stripe"}
+"""The source that an option of `kpi ingest` belongs to."""
+
 _DATE = click.DateTime(formats=["%Y-%m-%d"])
 
 
 @click.group(epilog=_SETTINGS)
 def cli() -> None:
-    """Load a company's events, invoices and public figures, and build its key figures from them."""
+    """Load a company's events, invoices, public and pushed figures, and build its key figures from them."""
 
 
 @cli.command("ingest")
 @click.argument("sources", nargs=-1, type=click.Choice(SOURCES))
 @click.option("--reparse", is_flag=True, help="scraped: read the kept pages again, with today's targets.")
 @click.option("--force", is_flag=True, help="scraped: fetch figures that are not due yet too.")
-def ingest_command(sources: tuple[str, ...], reparse: bool, force: bool) -> None:
+@click.option("--sweep", is_flag=True, help="stripe: list everything again and report each difference.")
+def ingest_command(sources: tuple[str, ...], reparse: bool, force: bool, sweep: bool) -> None:
     """Load raw rows from SOURCES, or from every source that is configured.
 
     \b
     events   SOURCES__EVENTS__PATH: a folder, glob or file of JSONL, CSV or Parquet
-    stripe   SOURCES__STRIPE__API_KEY: a key that may read invoices
+    stripe   SOURCES__STRIPE__API_KEY: a key that may read invoices, and whatever else it may
     scraped  SOURCES__SCRAPED__TARGETS: a TOML file of pages and what to read there
+    pushed   KPI_INBOX_PATH: values that kpi push and kpi serve have taken (events from there: events)
     """
-    options = {name: True for name, given in (("reparse", reparse), ("force", force)) if given}
-    if options and sources != ("scraped",):
-        raise click.UsageError("--reparse and --force go with: kpi ingest scraped")
+    given = {"reparse": reparse, "force": force, "sweep": sweep}
+    options = {name: True for name, is_given in given.items() if is_given}
+    for name in options:
+        if sources != (_OPTION_OF[name],):
+            raise click.UsageError(f"--{name} goes with: kpi ingest {_OPTION_OF[name]}")
     _run(lambda house, progress, report: _ingest(house, sources, progress, report, options))
 
 
@@ -68,11 +77,13 @@ def source_command(name: str) -> click.Command:
         given = {option: value for option, value in options.items() if value}
         _run(lambda house, progress, report: _ingest(house, (name,), progress, report, given))
 
-    options = [parameter for parameter in ingest_command.params if isinstance(parameter, click.Option)]
+    options = [
+        parameter for parameter in ingest_command.params if _OPTION_OF.get(str(parameter.name)) == name
+    ]
     return click.Command(
         name,
         callback=run,
-        params=list(options) if name == "scraped" else [],
+        params=options,
         help=f"{source_module(name).__doc__}\nThe same as: kpi ingest {name}",
         epilog=_SETTINGS,
     )
@@ -151,6 +162,80 @@ def demo_command(folder: Path) -> None:
     )
 
 
+@cli.command("push")
+@click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
+def push_command(files: tuple[Path, ...]) -> None:
+    """Hand over the values in FILES, CSV with the columns metric, value and timestamp.
+
+    \b
+    metric     the key of a metric with a daily_aggregation in seeds/metrics.csv
+    value      a number, such as 1234.5
+    timestamp  2026-11-20, or 2026-11-20T09:12:44+01:00 (without an offset in UTC)
+    id         optional: a value that comes again with its id counts once
+
+    Of several values of one metric and timestamp the last one pushed counts, so that a file may be pushed again.
+    The next kpi run or kpi ingest pushed loads them. Rows that cannot be taken are named and go to quarantine.
+    """
+    from pipelines.sources.pushed.csv_files import push_file
+
+    progress = _progress_from(time.monotonic())
+    report = RunReport()
+    for path in files:
+        try:
+            pushed = push_file(warehouse(), path, progress)
+        except KpiError as error:
+            report.errors.append(error)
+            continue
+        click.echo(f"{path.name}: {pushed.taken:,} values taken, {pushed.left_out:,} rows left out")
+        for problem in pushed.problems:
+            click.echo(f"  {problem}", err=True)
+        if pushed.left_out:
+            shown = (
+                f", of which {len(pushed.problems)} are shown"
+                if pushed.left_out > len(pushed.problems)
+                else ""
+            )
+            report.errors.append(
+                KpiError(
+                    f"{pushed.left_out:,} rows of {path.name} were left out{shown}.",
+                    "Correct them and push the file again: the rows that are in count once.",
+                )
+            )
+    _end(report)
+
+
+@cli.command("serve")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="The port; 0 takes a free one.",
+)
+def serve_command(host: str, port: int) -> None:
+    """Take figures and events over HTTP, and start runs on demand.
+
+    \b
+    POST /metric_data  values of metrics: {"metric": …, "value": …, "timestamp": …, "id": …}
+    POST /events       events, in the form of event files
+    POST /export-kpi   {"date": …}: starts kpi run once; Idempotency-Key tells a repetition
+    GET /healthz       whether it takes what is sent
+    GET /docs          all of this in full; /openapi.json for programs
+
+    Tokens, of 32 characters or more, come from KPI_PUSH_TOKENS and KPI_EXPORT_TOKENS; without any, everything is
+    refused. It speaks plain HTTP: let others reach it only through a proxy that speaks TLS.
+    """
+    from pipelines.serve.server import serve
+
+    try:
+        serve(warehouse(), host, port, lambda line: click.echo(line, err=True))
+    except KpiError as error:
+        _end(RunReport(errors=[error]))
+    except KeyboardInterrupt:
+        click.echo("Stopped. What was acknowledged is in the inbox.", err=True)
+
+
 def _ingest(
     house: Warehouse,
     names: tuple[str, ...],
@@ -164,11 +249,7 @@ def _ingest(
 
 def _run(work: Callable[[Warehouse, Progress, RunReport], None], house: Warehouse | None = None) -> None:
     """Do the work under the warehouse's lock, show what came of it and end with the exit code."""
-    started = time.monotonic()
-
-    def progress(message: str) -> None:
-        click.echo(f"[{time.monotonic() - started:5.1f} s] {message}", err=True)
-
+    progress = _progress_from(time.monotonic())
     report = RunReport()
     try:
         house = house or warehouse()
@@ -181,6 +262,18 @@ def _run(work: Callable[[Warehouse, Progress, RunReport], None], house: Warehous
         raise click.ClickException(
             "Stopped. Nothing loaded before is lost; the same command goes on from here."
         ) from None
+    _end(report)
+
+
+def _progress_from(started: float) -> Progress:
+    def progress(message: str) -> None:
+        click.echo(f"[{time.monotonic() - started:5.1f} s] {message}", err=True)
+
+    return progress
+
+
+def _end(report: RunReport) -> None:
+    """Say what went wrong and end with the exit code."""
     for problem in report.errors:
         click.echo(f"Error: {problem}", err=True)
     if not report.is_well:

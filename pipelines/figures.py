@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from rich.table import Table
@@ -44,7 +44,7 @@ def figures_table(warehouse: Warehouse) -> Table:
         for grain, age in _PERIODS
         if age < len(rows := reports[grain, "engagement"])
     ]
-    for name, cells in _paid(warehouse, periods):
+    for name, cells in (*_paid(warehouse, periods), *_mrr(warehouse, periods)):
         table.add_row(name, *cells)
     return table
 
@@ -104,18 +104,62 @@ def unplanned(warehouse: Warehouse) -> list[str]:
     ]
 
 
-def _paid(warehouse: Warehouse, periods: list[tuple[dt.date, dt.date]]) -> Iterator[tuple[str, list[str]]]:
+Rows = Iterator[tuple[str, list[str]]]
+
+
+def _paid(warehouse: Warehouse, periods: list[tuple[dt.date, dt.date]]) -> Rows:
     """Sum what was paid in each period, currency by currency; currencies are never added."""
-    rows = _rows(
-        warehouse, "select invoice_date, currency, paid_amount from {schema}.daily_invoices order by currency"
+    days = _by_currency(
+        warehouse, "select invoice_date as day, currency, paid_amount as amount", "daily_invoices"
     )
-    for currency in sorted({row["currency"] for row in rows}):
-        paid = [(row["invoice_date"], row["paid_amount"]) for row in rows if row["currency"] == currency]
+    for currency, form, amounts in days:
         sums = [
-            [amount for day, amount in paid if first <= day <= last and amount is not None]
+            [amount for day, amount in amounts.items() if first <= day <= last and amount is not None]
             for first, last in periods
         ]
-        yield f"Paid, {currency.upper()}", [f"{sum(amounts):,.2f}" if amounts else "-" for amounts in sums]
+        yield (
+            f"Paid, {currency}",
+            [form.format(_rounded(sum(found), form)) if found else "-" for found in sums],
+        )
+
+
+def _mrr(warehouse: Warehouse, periods: list[tuple[dt.date, dt.date]]) -> Rows:
+    """Give the monthly recurring revenue at the end of each period, or now where it is not over."""
+    days = _by_currency(
+        warehouse,
+        "select mrr_date as day, currency, mrr_amount as amount",
+        "daily_mrr",
+        " where policy_key = 'stripe'",
+    )
+    for currency, form, amounts in days:
+        ends = [[day for day in amounts if first <= day <= last] for first, last in periods]
+        yield (
+            f"MRR, {currency}",
+            [form.format(_rounded(amounts[max(found)], form)) if found else "-" for found in ends],
+        )
+
+
+def _by_currency(
+    warehouse: Warehouse, columns: str, mart: str, condition: str = ""
+) -> Iterator[tuple[str, str, dict[dt.date, Decimal]]]:
+    """Yield each currency, the form of its amounts (with as many decimals as it has) and the amount of each day."""
+    rows = _rows(warehouse, f"{columns} from {{schema}}.{mart}{condition} order by currency")
+    exponents = {
+        row["currency"]: row["exponent"]
+        for row in _rows(warehouse, "select currency, exponent from {seeds}.currencies")
+    }
+    for currency in sorted({row["currency"] for row in rows}):
+        form = f"{{:,.{exponents.get(currency, 2)}f}}"
+        yield (
+            currency.upper(),
+            form,
+            {row["day"]: row["amount"] for row in rows if row["currency"] == currency},
+        )
+
+
+def _rounded(amount: Decimal | int, form: str) -> Decimal:
+    """Round half up to the decimals that the form shows."""
+    return Decimal(amount).quantize(Decimal(form.format(0)), ROUND_HALF_UP)
 
 
 def _report_date(reports: dict[tuple[str, str], list[dict[str, Any]]]) -> str:

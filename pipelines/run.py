@@ -37,7 +37,8 @@ def ingest(warehouse: Warehouse, names: Sequence[str], progress: Progress, **opt
         raise SettingError(
             "No source is configured.",
             "Set SOURCES__EVENTS__PATH, SOURCES__STRIPE__API_KEY or SOURCES__SCRAPED__TARGETS, in the environment "
-            "or in .dlt/config.toml and .dlt/secrets.toml; or look at made-up data first: kpi demo",
+            "or in .dlt/config.toml and .dlt/secrets.toml; or push figures: kpi push FILE.csv; or look at made-up "
+            "data first: kpi demo",
         )
     report = RunReport()
     for name in chosen:

@@ -2,7 +2,8 @@
 
 `KPI_TARGET` decides where dlt loads to and which target dbt builds. Every setting is read through
 dlt's configuration (environment, `.dlt/config.toml`, `.dlt/secrets.toml`), names in upper case:
-KPI_TARGET, KPI_DUCKDB_PATH, KPI_REPORTING_TIMEZONE, KPI_SCHEMA_PREFIX, KPI_USER_KEY, KPI_RECORD_KEY.
+KPI_TARGET, KPI_DUCKDB_PATH, KPI_REPORTING_TIMEZONE, KPI_SCHEMA_PREFIX, KPI_USER_KEY, KPI_RECORD_KEY, KPI_INBOX_PATH,
+KPI_PUSH_TOKENS, KPI_EXPORT_TOKENS.
 """
 
 import datetime as dt
@@ -41,12 +42,27 @@ class Warehouse:
     reporting_timezone: str
     seeds_path: Path | None = None
     """The user's own folder of seeds; None for the project's."""
+    inbox_path: Path | None = None
+    """The user's own folder for what is handed over; None for one beside the warehouse."""
+
+    @property
+    def inbox_folder(self) -> Path:
+        """Folder of what was handed over and is to be loaded."""
+        return self.inbox_path or self.duckdb_path.parent / f"{self._name}.inbox"
+
+    @property
+    def _name(self) -> str:
+        return self.duckdb_path.stem if self.target == "duckdb" else self.target
+
+    @property
+    def seeds_folder(self) -> Path:
+        """Folder of the seeds that are in force."""
+        return PROJECT_ROOT / (self.seeds_path or "seeds")
 
     @property
     def state_folder(self) -> Path:
         """Folder of dlt's working files and of dbt's artifacts, apart for each warehouse."""
-        name = self.duckdb_path.stem if self.target == "duckdb" else self.target
-        return self.duckdb_path.parent / ".kpi" / name
+        return self.duckdb_path.parent / ".kpi" / self._name
 
     @property
     def keys_file(self) -> Path:
@@ -89,7 +105,8 @@ class Warehouse:
     def dbt_environment(self) -> dict[str, str]:
         """The process environment for dbt, so that it builds what dlt loaded."""
         hidden = re.compile(
-            r"SOURCES__.*|KPI_(USER|RECORD)_KEY|KPI_SEEDS_PATH|KPI_REPORT_DATE|KPI_BACKFILL_.*", re.IGNORECASE
+            r"SOURCES__.*|KPI_(USER|RECORD)_KEY|KPI_\w+_TOKENS|KPI_SEEDS_PATH|KPI_REPORT_DATE|KPI_BACKFILL_.*",
+            re.IGNORECASE,
         )
         environment = {name: value for name, value in os.environ.items() if not hidden.fullmatch(name)}
         if self.seeds_path:
@@ -239,7 +256,13 @@ def warehouse() -> Warehouse:
         schema_prefix=prefix,
         reporting_timezone=zone,
         seeds_path=_seeds_path(),
+        inbox_path=_inbox_path(),
     )
+
+
+def _inbox_path() -> Path | None:
+    text = setting("kpi_inbox_path")
+    return None if text is None else PROJECT_ROOT / text
 
 
 def _duckdb_path() -> Path:

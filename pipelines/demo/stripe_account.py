@@ -143,6 +143,9 @@ class StripeAccount(StripeCatalogue):
             invoice["amount_paid"] = paid
             invoice["amount_remaining"] = max(self._owed(invoice) - paid, 0)
             invoice["amount_overpaid"] = max(paid - self._owed(invoice), 0)
+            for waiting in self._payments(invoice_id):
+                if waiting["status"] == "open":
+                    self._wait_for(waiting, invoice["amount_remaining"], at)
             if invoice["amount_remaining"] == 0:
                 self._turn(invoice_id, "paid", "paid_at", at, "paid")
             else:
@@ -154,8 +157,7 @@ class StripeAccount(StripeCatalogue):
         with self.lock:
             for payment in self._payments(invoice_id):
                 if payment["status"] == "open":
-                    payment["status"] = "canceled"
-                    payment["status_transitions"]["canceled_at"] = self.now if at is None else seconds(at)
+                    self._wait_for(payment, 0, at)
             self._turn(invoice_id, "void", "voided_at", at, "voided")
 
     def mark_uncollectible(self, invoice_id: str, at: Instant | None = None) -> None:
@@ -432,6 +434,14 @@ class StripeAccount(StripeCatalogue):
         }
         self._add("invoice_payments", at, base, silently=True)
         return self._objects["invoice_payments"][payment]
+
+    def _wait_for(self, payment: StripeObject, amount: int, at: Instant | None) -> None:
+        """Let an awaited payment be for what is still due, if anything is."""
+        if amount:
+            payment["amount_requested"] = amount
+        else:
+            payment["status"] = "canceled"
+            payment["status_transitions"]["canceled_at"] = self.now if at is None else seconds(at)
 
     def _settle_payment(
         self, invoice: StripeObject, amount: int, at: Instant | None, *, out_of_band: bool

@@ -160,6 +160,7 @@ class StripeCatalogue(StripeObjects):
             "collection_method": "charge_automatically",
             "currency": rows[0]["price"]["currency"] if rows else None,
             "customer": customer,
+            "default_tax_rates": [],
             "description": None,
             "discounts": [],
             "ended_at": None,

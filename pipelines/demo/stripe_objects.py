@@ -124,7 +124,7 @@ class StripeObjects:
             row = self._objects[resource][object_id]
             before = {name: row.get(name) for name in fields if row.get(name) != fields[name]}
             row.update(fields)
-            if not silently:
+            if not silently and (before or event != "updated"):
                 self._tell(resource, event, row, at, before)
 
     def delete(self, resource: str, object_id: str, *, silently: bool = False) -> None:

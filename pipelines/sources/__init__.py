@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pipelines.sources.load import LoadReport, Progress
     from pipelines.warehouse import Warehouse
 
-SOURCES = ("events", "stripe", "scraped")
+SOURCES = ("events", "stripe", "scraped", "pushed")
 
 
 def source_module(name: str) -> Any:

@@ -70,6 +70,7 @@ def test_what_runs_leave_behind_is_ignored() -> None:
         "warehouse.duckdb",
         "warehouse.duckdb.wal",
         "warehouse.keys.toml",
+        "warehouse.inbox/events/.open",
         ".kpi/warehouse/run.lock",
         ".kpi-demo/warehouse.duckdb",
         "target/manifest.json",

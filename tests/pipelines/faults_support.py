@@ -177,7 +177,7 @@ def content(house: House, *schemas: str) -> Content:
     return found
 
 
-RAW = ("raw_events", "raw_stripe", "raw_scraped")
+RAW = ("raw_events", "raw_stripe", "raw_scraped", "raw_pushed")
 MARTS = ("kpi_internal",)
 
 

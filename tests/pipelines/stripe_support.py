@@ -45,6 +45,8 @@ class Synced:
     warehouse: Warehouse
     waits: list[float] = field(default_factory=list)
     shown: list[str] = field(default_factory=list)
+    later: dt.timedelta = dt.timedelta()
+    """How far the client's clock is ahead."""
 
     def api(self, key: str | None = None, version: str = API_VERSION) -> StripeApi:
         """A client of the loopback Stripe that does not sleep."""
@@ -53,17 +55,21 @@ class Synced:
             base_url=self.stripe.base_url,
             api_version=version,
             sleep=self.waits.append,
+            clock=lambda: dt.datetime.now(dt.UTC) + self.later,
         )
 
-    def sync(self, key: str | None = None, version: str = API_VERSION) -> LoadReport:
+    def sync(self, key: str | None = None, version: str = API_VERSION, *, sweep: bool = False) -> LoadReport:
         """One run of the source."""
-        return load(self.warehouse, self.shown.append, self.api(key, version))
+        return load(self.warehouse, self.shown.append, self.api(key, version), sweep=sweep)
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """The rows of a raw table by key, without what differs from load to load."""
         with duckdb.connect(str(self.warehouse.duckdb_path)) as connection:
             connection.execute("set TimeZone = 'UTC'")
-            result = connection.execute(f"select * from raw_stripe.{table} order by 1, 2")
+            try:
+                result = connection.execute(f"select * from raw_stripe.{table} order by 1, 2")
+            except duckdb.CatalogException:
+                return []
             names = [column[0] for column in result.description]
             rows = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
         return [

@@ -8,6 +8,7 @@ from command_support import BIN, House
 
 from pipelines.cli import cli
 from pipelines.sources import SOURCES
+from pipelines.warehouse import PROJECT_ROOT
 
 LATER = "2999-12-31"
 
@@ -51,6 +52,15 @@ def test_a_command_line_that_cannot_be_understood_ends_with_2(
         (["ingest", "events"], {}, ["SOURCES__EVENTS__PATH"]),
         (["ingest", "stripe"], {}, ["SOURCES__STRIPE__API_KEY is not set"]),
         (["ingest", "scraped"], {}, ["scraped.toml", "SOURCES__SCRAPED__TARGETS"]),
+        (["ingest", "pushed"], {}, ["Nothing was handed over yet", "kpi push FILE.csv"]),
+        (["push", "no.csv"], {}, ["There is no file no.csv"]),
+        (
+            ["push", str(PROJECT_ROOT / "README.md")],
+            {},
+            ["README.md has no column 'metric'", "metric,value,timestamp"],
+        ),
+        (["serve"], {"KPI_PUSH_TOKENS": "canary"}, ["Token 1 of KPI_PUSH_TOKENS is shorter than 32"]),
+        (["serve", "--host", "no.such.host.invalid"], {}, ["no.such.host.invalid is no address"]),
         (["build", "--date", LATER], {}, [f"{LATER} lies after today", "UTC"]),
         (["run", "--date", LATER], {"SOURCES__EVENTS__PATH": "."}, [f"{LATER} lies after today"]),
         (
@@ -112,7 +122,8 @@ def test_help_names_every_command_and_setting(house: House) -> None:
     helped.is_well("Exit codes", *cli.commands)
     assert list(house.folder.iterdir()) == []
     ingest = CliRunner().invoke(cli, ["ingest", "--help"]).output
-    assert all(f"SOURCES__{name.upper()}__" in ingest for name in SOURCES)
+    assert all(f"SOURCES__{name.upper()}__" in ingest for name in SOURCES if name != "pushed")
+    assert "KPI_INBOX_PATH" in ingest
 
 
 @pytest.mark.parametrize("source", SOURCES)

@@ -273,6 +273,7 @@ def test_tables_are_made_anew_after_the_warehouse_file_was_deleted(synced: Synce
 def test_every_row_names_the_load_that_wrote_it(synced: Synced) -> None:
     company(synced.stripe.account)
     synced.sync()
+    ensure_tables(synced.warehouse)
     with duckdb.connect(str(synced.warehouse.duckdb_path)) as connection:
         for table in (*TABLES, "resources"):
             unnamed = connection.execute(

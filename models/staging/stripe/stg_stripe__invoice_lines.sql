@@ -20,6 +20,7 @@ select
     amount as amount_minor_units,
     discount_amount as discount_minor_units,
     tax as tax_minor_units,
+    inclusive_tax as inclusive_tax_minor_units,
     is_proration,
     period_start_at,
     period_end_at,

@@ -9,6 +9,8 @@ resources as (
 select
     resource,
     state,
+    detail,
     checked_at,
+    covered_through_at,
     _dlt_load_id as load_id
 from resources

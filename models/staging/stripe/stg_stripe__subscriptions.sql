@@ -22,6 +22,8 @@ select
     cancel_at_period_end as is_cancelled_at_period_end,
     canceled_at as cancelled_at,
     ended_at,
+    pause_behavior,
+    pause_resumes_at,
     livemode as is_live,
     is_deleted,
     requested_at,

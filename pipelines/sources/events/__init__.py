@@ -3,20 +3,22 @@
 Settings, all beginning with SOURCES__EVENTS__: PATH (a folder, a glob, a file or an fsspec URL); DIRECTUS_URL,
 DIRECTUS_TOKEN (secret), DIRECTUS_COLLECTION (events), DIRECTUS_CURSOR; SQL_URL (secret), SQL_TABLE, SQL_CURSOR;
 OVERLAP_HOURS (24); PRESET (native, directus or segment). Changes to the preset stand in .dlt/config.toml under
-[sources.events.mapping].
+[sources.events.mapping]. Events that were handed over to kpi serve are read from its inbox (KPI_INBOX_PATH) besides.
 """
 
 import datetime as dt
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import dlt
 from dlt.common.storages.load_package import load_package_state
 from dlt.extract import DltResource, with_file_import
 
-from pipelines.errors import SettingError
+from pipelines.errors import KpiError, SettingError
+from pipelines.inbox import Inbox
 from pipelines.privacy.identity import check_fingerprints, load_keys
 from pipelines.sources.events import tables
 from pipelines.sources.events.files import EventFile, find_files
@@ -24,14 +26,21 @@ from pipelines.sources.events.mapping import REMEDY, Mapping, read_mapping
 from pipelines.sources.events.reading import FileCount, Reading
 from pipelines.sources.events.records import RecordSource, configured
 from pipelines.sources.load import LoadReport, Progress, finish_pending, query, run_pipeline
-from pipelines.warehouse import Warehouse, secret, setting
+from pipelines.warehouse import Warehouse, secret, setting, warehouse
+
+INBOX = "inbox:"
+"""What the names of the inbox's files begin with in the raw tables."""
 
 LARGEST_LOAD = 1 << 30
 """Bytes of event files in one load: what is loaded stays loaded if a later one is interrupted."""
 
 
 def is_configured() -> bool:
-    """Tell whether any way in is set."""
+    """Tell whether any way in is set, or events were handed over."""
+    return _is_any_way_set() or Inbox(warehouse().inbox_folder).is_used("events")
+
+
+def _is_any_way_set() -> bool:
     ways = (
         setting("sources.events.path"),
         setting("sources.events.directus_url"),
@@ -95,14 +104,16 @@ def load(warehouse: Warehouse, progress: Progress) -> LoadReport:
     Raises SettingError where nothing is configured or a setting cannot be used, KpiError where the keys are not those of
     the stored events or the load fails. A file that cannot be read is a failure in the report, and the others go on.
     """
-    mapping = _mapping()
-    if not is_configured():
+    mapping = event_mapping()
+    inbox = Inbox(warehouse.inbox_folder)
+    if not _is_any_way_set() and not inbox.is_used("events"):
         raise SettingError(
             "No events are configured.",
             "Set SOURCES__EVENTS__PATH to a folder of event files (JSONL, CSV or Parquet).",
         )
     location = setting("sources.events.path")
     files = [] if location is None else find_files(location)
+    handed_over = _inbox_files(inbox)
     records = configured(mapping)
     keys = load_keys(warehouse)
     pipeline = warehouse.pipeline("events")
@@ -111,7 +122,7 @@ def load(warehouse: Warehouse, progress: Progress) -> LoadReport:
     for row in stored[:1]:
         check_fingerprints(keys, row)
     known = {(row["source_file"], row["size_bytes"], _utc(row["modified_at"])) for row in stored}
-    new = [file for file in files if file.identity not in known]
+    new = [file for file in [*files, *handed_over] if file.identity not in known]
     report = LoadReport("events", {"events": 0, "quarantine": 0, "files": 0})
     for record_source in records:
         record_source.resume(
@@ -136,14 +147,32 @@ def load(warehouse: Warehouse, progress: Progress) -> LoadReport:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         _add_to(report, reading)
+    loaded = {name.removeprefix(INBOX) for name, _, _ in known if name and name.startswith(INBOX)}
+    inbox.prune("events", loaded, loaded_at)
     return report
+
+
+def _inbox_files(inbox: Inbox) -> list[EventFile]:
+    """List what was handed over and is complete."""
+    if not inbox.is_used("events"):
+        return []
+    folder = inbox.files_folder("events")
+    try:
+        inbox.seal("events")
+    except OSError as error:
+        raise KpiError(
+            f"The inbox {folder} cannot be read ({error.strerror or type(error).__name__}).",
+            "Give this user the right to read and to rename its files, then start again.",
+        ) from error
+    return [replace(file, name=f"{INBOX}{file.name}") for file in find_files(str(folder))]
 
 
 def _load_id() -> str:
     return load_package_state()["load_id"]
 
 
-def _mapping() -> Mapping:
+def event_mapping() -> Mapping:
+    """Read the mapping in force. Raises SettingError where it cannot be used."""
     changes: Any = dlt.config.get("sources.events.mapping") or {}
     if isinstance(changes, str):
         try:

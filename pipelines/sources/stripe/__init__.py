@@ -73,8 +73,10 @@ def _requests_per_second() -> float:
     return float(text)
 
 
-def load(warehouse: Warehouse, progress: Progress, api: StripeApi | None = None) -> LoadReport:
-    """Read all that the key may read and merge it into the raw tables.
+def load(
+    warehouse: Warehouse, progress: Progress, api: StripeApi | None = None, *, sweep: bool = False
+) -> LoadReport:
+    """Bring the raw tables to what the key may read of the account; `sweep` compares all of it.
 
     Raises KpiError for a wrong key, an unreachable Stripe, or a key of the other mode.
     """
@@ -84,7 +86,7 @@ def load(warehouse: Warehouse, progress: Progress, api: StripeApi | None = None)
     # What a killed run left behind is stored first: it fixes the mode too.
     store.finish()
     sync = Sync(Reader(api, _mode(warehouse, api.api_key)), store)
-    sync.run()
+    sync.run(sweep=sweep)
     report = LoadReport("stripe", rows=tally.rows, notes=sync.notes() + tally.faults())
     if sync.unavailable >= LISTS.keys():
         report.failures.append(

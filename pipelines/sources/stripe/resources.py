@@ -132,7 +132,7 @@ RESOURCES = {
             "subscription",
             _take_subscription,
             lists=({"status": "all"},),
-            expand=("discounts.source.coupon", "items.data.discounts"),
+            expand=("discounts", "discounts.source.coupon", "items.data.discounts"),
         ),
         _plain(CUSTOMERS, "customer", catalogue.customer, expand=("discount.source.coupon",)),
         _plain(PRODUCTS, "product", catalogue.product),

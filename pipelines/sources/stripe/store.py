@@ -11,6 +11,7 @@ from typing import Any
 import dlt
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 from dlt.extract import DltResource
 
 from pipelines.sources.load import Progress, finish_pending, query, run_pipeline
@@ -84,12 +85,10 @@ class Store:
         self._stretches: list[Stretch] = []
         self._touched: set[str] = set()
         self._since = time.monotonic()
-        self._are_tables_made = False
 
     def finish(self) -> None:
         """Load what a killed run left behind, then read how far the syncs have come."""
         finish_pending(self.warehouse, self.pipeline)
-        self._are_tables_made = are_tables_made(self.warehouse, self.pipeline)
         self.states = {}
         for row in self.read(RESOURCES):
             self.state(row["resource"]).update(row)
@@ -106,8 +105,7 @@ class Store:
 
     def add(self, batch: Batch) -> None:
         """Take a batch in; loads what has been collected once that is enough."""
-        if batch.owners & self._owners:
-            self.load()
+        self.make_room(batch.owners)
         self._owners |= batch.owners
         self.tally.count(batch)
         for name, table in batch.tables().items():
@@ -117,17 +115,26 @@ class Store:
         if len(self._owners) >= OBJECTS_A_LOAD or time.monotonic() - self._since >= SECONDS_A_LOAD:
             self.load()
 
+    def make_room(self, owners: set[tuple[str, str]]) -> None:
+        """Load what has been collected if it holds a copy of one of these."""
+        if owners & self._owners:
+            self.load()
+
+    def holds(self, owner: tuple[str, str]) -> bool:
+        """Whether a copy of an object is among what will be loaded next."""
+        return owner in self._owners
+
     def load(self) -> None:
         """Load what has been collected, with how far that goes."""
         self._add_progress()
         tables = {name: pa.concat_tables(parts) for name, parts in self._tables.items()}
-        if not self._are_tables_made:
-            tables = {table.name: table.arrow([]) for table in TABLES} | tables
+        made = self._made()
+        # Where nothing was ever stored, nothing has to be taken away.
+        tables = {name: rows for name, rows in tables.items() if name in made or _has_rows(rows)}
         self._tables, self._owners = {}, set()
         if tables:
             with self._held_open():
                 run_pipeline(self.warehouse, self.pipeline, stripe_source(tables))
-            self._are_tables_made = True
         self._since = time.monotonic()
 
     @contextmanager
@@ -142,6 +149,13 @@ class Store:
             yield
         finally:
             connection.close()
+
+    def _made(self) -> set[str]:
+        """The tables that something was ever loaded into."""
+        if not self.pipeline.default_schema_name:
+            return set()
+        tables = self.pipeline.default_schema.data_tables(seen_data_only=True)
+        return {str(table["name"]) for table in tables}
 
     def _add_progress(self) -> None:
         if self._stretches:
@@ -179,10 +193,14 @@ class Store:
 
     def read(self, table: Table, where: str = "true", *parameters: Any) -> list[Row]:
         """Rows of completed loads."""
+        return self._select(table, "*", where, *parameters)
+
+    def _select(self, table: Table, what: str, where: str, *parameters: Any) -> list[Row]:
+        loads = f"{self.warehouse.dataset('stripe')}._dlt_loads"
         return query(
             self.warehouse,
-            f"select * from {self.name(table)} where {where} "  # noqa: S608
-            f"and _dlt_load_id in (select load_id from {self.warehouse.dataset('stripe')}._dlt_loads)",
+            f"select {what} from {self.name(table)} "  # noqa: S608
+            f"where _dlt_load_id in (select load_id from {loads}) and {where}",
             *parameters,
         )
 
@@ -205,13 +223,34 @@ class Store:
             part = wanted[start : start + IDS_A_QUERY]
             yield from self.read(table, f"{column} in ({', '.join(['%s'] * len(part))})", *part)
 
-    def last_versions(self, subscriptions: Iterable[str]) -> dict[str, str]:
-        """The state_hash of the version last observed of each of these subscriptions."""
-        rows = sorted(
-            self.by_id(SUBSCRIPTION_VERSIONS, "subscription_id", subscriptions),
-            key=lambda row: row["observed_at"],
+    def last_versions(self) -> dict[str, str]:
+        """The state_hash of the version last observed of each subscription."""
+        rows = self._select(
+            SUBSCRIPTION_VERSIONS,
+            "subscription_id, max_by(state_hash, observed_at) as state_hash",
+            "true group by subscription_id",
         )
         return {row["subscription_id"]: row["state_hash"] for row in rows}
+
+    def ids_since(self, table: Table, since: int | None) -> set[str]:
+        """The ids of the rows created since an instant, given in seconds."""
+        instant = dt.datetime.fromtimestamp(since or 0, dt.UTC)
+        return {row["id"] for row in self._select(table, "id", "created_at >= %s", instant)}
+
+    def newest_created(self, table: Table) -> dt.datetime | None:
+        """When the newest object was made."""
+        rows = self._select(table, "max(created_at) as created_at", "true")
+        return rows[0]["created_at"] if rows else None
+
+    def not_seen_since(self, table: Table, instant: dt.datetime | None) -> list[str]:
+        """The ids of rows that are not deleted and whose copies are older than an instant."""
+        rows = self._select(table, "id", "not is_deleted and requested_at < %s", instant)
+        return sorted(row["id"] for row in rows)
+
+
+def _has_rows(rows: pa.Table) -> bool:
+    """Whether any of these is to be stored, rather than only to take others away."""
+    return "is_deleted" not in rows.column_names or not pc.all(rows["is_deleted"]).as_py()
 
 
 def are_tables_made(warehouse: Warehouse, pipeline: dlt.Pipeline) -> bool:

@@ -47,6 +47,7 @@ _TERMS = (
     *_may(INTEGER, "transform_divide_by"),
     *_may(CODE, "transform_round"),
 )
+_TAXED = _may(NUMBER_TEXT, "inclusive_tax_percentage")
 _LIFE = (
     *_may(IDENTIFIER, "customer_id"),
     *_must(CODE, "status"),
@@ -161,6 +162,7 @@ SUBSCRIPTION_ITEMS = Table(
     (
         *_must(IDENTIFIER, "id", "subscription_id"),
         *_TERMS,
+        *_TAXED,
         *_may(INTEGER, "quantity"),
         *_may(INSTANT, "current_period_start_at", "current_period_end_at", "created_at"),
         *_OBJECT,
@@ -195,6 +197,7 @@ SUBSCRIPTION_VERSION_ITEMS = Table(
     (
         *_must(IDENTIFIER, "id", "version_id", "subscription_id", "item_id"),
         *_TERMS,
+        *_TAXED,
         *_may(INTEGER, "quantity"),
         *_OBJECT,
     ),
@@ -339,7 +342,8 @@ RESOURCES = Table(
         *_may(INSTANT, "covered_from_at", "covered_through_at", "complete_at", "backfilled_at"),
         *_may(INSTANT, "listing_at"),
         *_may(FLAG, "is_sweep"),
-        *_may(INSTANT, "cursor_at"),
+        *_may(INSTANT, "cursor_at", "cursor_seen_at"),
+        *_may(FLAG, "is_settled"),
     ),
     key=("resource",),
 )

@@ -51,8 +51,12 @@ def state_hash(subscription: Row, items: list[Row], discounts: list[Row]) -> str
     return hashlib.sha256(json.dumps(state, default=str).encode()).hexdigest()[:32]
 
 
-def add_versions(batch: Batch, known: Mapping[str, str], causes: Mapping[str, Cause]) -> None:
-    """Put into a batch the versions of its subscriptions that are not the last `known` ones (id -> state_hash)."""
+def add_versions(batch: Batch, known: Mapping[str, str], causes: Mapping[str, Cause]) -> dict[str, str]:
+    """Put into a batch the versions of its subscriptions that are not the last `known` ones (id -> state_hash).
+
+    Gives those that it put in.
+    """
+    new: dict[str, str] = {}
     items = _by_subscription(batch.rows.get(SUBSCRIPTION_ITEMS.name, ()))
     discounts = _by_subscription(batch.rows.get(SUBSCRIPTION_DISCOUNTS.name, ()))
     for row in batch.rows.get(SUBSCRIPTIONS.name, []):
@@ -60,6 +64,7 @@ def add_versions(batch: Batch, known: Mapping[str, str], causes: Mapping[str, Ca
         digest = state_hash(row, mine, taken)
         if known.get(row["id"]) == digest:
             continue
+        new[row["id"]] = digest
         observed = row["requested_at"]
         name = f"{row['id']}/{digest}/{observed.timestamp():.6f}"
         version = hashlib.sha256(name.encode()).hexdigest()[:32]
@@ -94,6 +99,7 @@ def add_versions(batch: Batch, known: Mapping[str, str], causes: Mapping[str, Ca
                 for number, entry in enumerate(taken)
             ],
         )
+    return new
 
 
 def _chosen(row: Row, names: Iterable[str]) -> dict[str, Any]:

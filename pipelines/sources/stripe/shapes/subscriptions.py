@@ -1,10 +1,11 @@
 """Rows of subscriptions, their items and their discounts."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from pipelines.sources.stripe.shapes.catalogue import discount_row, price_terms
-from pipelines.sources.stripe.shapes.reading import Row, at, entries, id_of, is_whole
+from pipelines.sources.stripe.shapes.reading import UNREADABLE, Row, at, entries, id_of, is_whole
 
 
 def subscription(raw: Mapping[str, Any], items: list[Row]) -> Row:
@@ -42,11 +43,24 @@ def subscription_item(raw: Mapping[str, Any], owner: Mapping[str, Any]) -> Row:
         "subscription_id": owner.get("id"),
         "price_id": id_of(raw.get("price")),
         **price_terms(raw.get("price")),
+        "inclusive_tax_percentage": inclusive_tax_percentage(
+            entries(raw.get("tax_rates")) or entries(owner.get("default_tax_rates"))
+        ),
         "quantity": raw.get("quantity"),
         "current_period_start_at": raw.get("current_period_start", owner.get("current_period_start")),
         "current_period_end_at": raw.get("current_period_end", owner.get("current_period_end")),
         "created_at": raw.get("created"),
     }
+
+
+def inclusive_tax_percentage(rates: list[Any]) -> Any:
+    """The sum of the tax rates that prices include, as exact decimal text; None without such a rate."""
+    inclusive = [at(rate, "percentage") for rate in rates if at(rate, "inclusive")]
+    if not inclusive:
+        return None
+    if not all(isinstance(rate, int | float) and not isinstance(rate, bool) for rate in inclusive):
+        return UNREADABLE
+    return format(sum((Decimal(str(rate)) for rate in inclusive), Decimal(0)), "f")
 
 
 def subscription_discounts(raw: Mapping[str, Any], items: list[Mapping[str, Any]]) -> list[Row]:
