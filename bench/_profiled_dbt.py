@@ -19,7 +19,8 @@ all_row_groups of one scan of a table."""
 def main() -> None:
     """Run dbt and write every scan of a table that its statements made, as JSON."""
     result, arguments = Path(sys.argv[1]), sys.argv[2:]
-    plain, numbers = DuckDBCursorWrapper.execute, itertools.count()
+    wrapper: Any = DuckDBCursorWrapper
+    plain, numbers = wrapper.execute, itertools.count()
     with tempfile.TemporaryDirectory() as folder:
 
         def execute(self: Any, sql: str, bindings: Any = None) -> Any:
@@ -32,7 +33,7 @@ def main() -> None:
                 self._cursor.execute(statement)
             return self
 
-        DuckDBCursorWrapper.execute = execute
+        wrapper.execute = execute
         done = dbtRunner().invoke(arguments)
         profiles = [json.loads(path.read_text()) for path in Path(folder).iterdir()]
     result.write_text(json.dumps([scan for profile in profiles for scan in scans(profile)]))

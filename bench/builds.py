@@ -20,7 +20,7 @@ from bench._raw_events import EVENTS_A_DAY, write_days
 PROJECT = Path(__file__).resolve().parents[1]
 LAST_DAY = dt.date(2026, 11, 20)
 DAY_BEFORE = LAST_DAY - dt.timedelta(days=1)
-ELSEWHERE = ["staging.scraped+", "staging.stripe+"]
+ELSEWHERE = ["staging.pushed+", "staging.scraped+", "staging.stripe+"]
 MEMORY_LIMIT = "3GB"
 
 
