@@ -227,8 +227,8 @@ def shown_by_stripe(synced: Synced, key: str) -> Rows:
     for resource in RESOURCES.values():
         for batch in listed(reader, windows_left(resource, ()), 1):
             if isinstance(batch, Batch):
-                for name, rows in batch.rows.items():
-                    kept = [row for row in rows if not row["is_deleted"]]
+                for name, table in batch.tables().items():
+                    kept = [row for row in table.to_pylist() if not row.get("is_deleted")]
                     result.setdefault(name, {}).update({row["id"]: _facts(row) for row in kept})
     return result
 
