@@ -65,6 +65,14 @@
     {{- return(dates | map('string') | list) -}}
 {%- endmacro %}
 
+{#- Yields the statement that leaves every period from the first event on to the newest report alone. -#}
+{% macro drop_former_history() -%}
+    delete from {{ this }}
+    where
+        not is_reported
+        and report_date < (select max(report_date) from {{ ref('report_dates') }})
+{%- endmacro %}
+
 {#- Yields the condition that a date is one of `days`; true where they are none. -#}
 {% macro is_one_of(date, days) -%}
     {%- if days is none -%}
@@ -130,7 +138,7 @@
     {%- set roles = first_column(
         "select concat(event_key, '=', coalesce(role, '')) as meaning from " ~ ref('event_roles') ~ ' order by meaning'
     ) -%}
-    {%- set all = [definitions, reporting_timezone(), roles | list, first_column(hash_function())[0]] -%}
+    {%- set all = [definitions, var('serious_user_min_successes'), reporting_timezone(), roles | list, first_column(hash_function())[0]] -%}
     {{- return(local_md5(all | string)[:15] | int(0, 16)) -}}
 {%- endmacro %}
 

@@ -1,11 +1,16 @@
-{{ config(**replaces_rows('report_date', follows='int_report_versions')) }}
+{{
+    config(
+        post_hook="{{ drop_former_history() }}",
+        **replaces_rows('report_date', follows='int_report_versions')
+    )
+}}
 {%- set dates = stale_reports() %}
 
 with
 
-report_periods as (
+metric_periods as (
 
-    select * from {{ ref('report_periods') }}
+    select * from {{ ref('int_metric_periods') }}
     where {{ is_one_of('report_date', dates) }}
 
 ),
@@ -30,8 +35,8 @@ period_users as (
 
 reported_periods as (
 
-    select * from report_periods
-    where is_reported
+    select * from metric_periods
+    where is_reported or is_in_history
 
 ),
 
@@ -98,6 +103,7 @@ counted as (
 select
     counted.report_date,
     counted.grain,
+    counted.is_reported,
     counted.period_label,
     counted.period_start_date,
     counted.period_end_date,

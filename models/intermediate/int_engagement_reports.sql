@@ -1,11 +1,16 @@
-{{ config(**replaces_rows('report_date', follows='int_report_versions')) }}
+{{
+    config(
+        post_hook="{{ drop_former_history() }}",
+        **replaces_rows('report_date', follows='int_report_versions')
+    )
+}}
 {%- set dates = stale_reports() %}
 
 with
 
-report_periods as (
+metric_periods as (
 
-    select * from {{ ref('report_periods') }}
+    select * from {{ ref('int_metric_periods') }}
     where {{ is_one_of('report_date', dates) }}
 
 ),
@@ -18,7 +23,7 @@ report_versions as (
 
 period_days as (
 
-    select * from {{ ref('period_days') }}
+    select * from {{ ref('int_period_days') }}
 
 ),
 
@@ -58,7 +63,7 @@ period_tests as (
 as_of_dates as (
 
     select as_of_date
-    from report_periods
+    from metric_periods
     group by as_of_date
 
 ),
@@ -112,28 +117,29 @@ active_to_date as (
 counted as (
 
     select
-        report_periods.*,
+        metric_periods.*,
         cast(coalesce(period_tests.all_tests, 0) as int64) as all_tests,
         cast(coalesce(period_tests.successful_tests, 0) as int64) as successful_tests,
         coalesce(period_users.successful_test_users, 0) as successful_test_users,
         coalesce(period_users.active_users, 0) as active_users,
+        coalesce(period_users.serious_active_users, 0) as serious_active_users,
         cast(coalesce(accounts_to_date.users, 0) as int64) as total_users_to_date,
         cast(coalesce(active_to_date.users, 0) as int64) as total_active_users_to_date
-    from report_periods
+    from metric_periods
     left join period_tests
         on
-            report_periods.grain = period_tests.grain
-            and report_periods.period_start_date = period_tests.period_start_date
-            and report_periods.as_of_date = period_tests.as_of_date
+            metric_periods.grain = period_tests.grain
+            and metric_periods.period_start_date = period_tests.period_start_date
+            and metric_periods.as_of_date = period_tests.as_of_date
     left join period_users
         on
-            report_periods.grain = period_users.grain
-            and report_periods.period_start_date = period_users.period_start_date
-            and report_periods.as_of_date = period_users.as_of_date
+            metric_periods.grain = period_users.grain
+            and metric_periods.period_start_date = period_users.period_start_date
+            and metric_periods.as_of_date = period_users.as_of_date
     left join accounts_to_date
-        on report_periods.as_of_date = accounts_to_date.as_of_date
+        on metric_periods.as_of_date = accounts_to_date.as_of_date
     left join active_to_date
-        on report_periods.as_of_date = active_to_date.as_of_date
+        on metric_periods.as_of_date = active_to_date.as_of_date
 
 ),
 
@@ -162,6 +168,7 @@ compared as (
 select
     compared.report_date,
     compared.grain,
+    compared.is_reported,
     compared.period_label,
     compared.period_start_date,
     compared.period_end_date,
@@ -174,10 +181,11 @@ select
     compared.active_percentage,
     compared.active_change,
     compared.avg_tests_per_active_user,
+    compared.serious_active_users,
     {{ built_at() }} as created_at,
     report_versions.version,
     report_versions.basis
 from compared
 inner join report_versions
     on compared.report_date = report_versions.report_date
-where compared.is_reported
+where compared.is_reported or compared.is_in_history

@@ -1,15 +1,16 @@
-{{ config(**replaces_rows('report_date', follows='int_report_versions')) }}
+{{
+    config(
+        post_hook="{{ drop_former_history() }}",
+        **replaces_rows('report_date', follows='int_report_versions')
+    )
+}}
 {%- set dates = stale_reports() %}
-{%- set error_columns = [
-    'no_period_history', 'camera_too_far', 'camera_too_close',
-    'analysis_error', 'test_lines_not_found', 'test_not_found',
-] %}
 
 with
 
-report_periods as (
+metric_periods as (
 
-    select * from {{ ref('report_periods') }}
+    select * from {{ ref('int_metric_periods') }}
     where {{ is_one_of('report_date', dates) }}
 
 ),
@@ -22,7 +23,7 @@ report_versions as (
 
 period_days as (
 
-    select * from {{ ref('period_days') }}
+    select * from {{ ref('int_period_days') }}
 
 ),
 
@@ -57,7 +58,7 @@ period_errors as (
         period_days.grain,
         period_days.period_start_date,
         period_days.as_of_date,
-        {% for error_column in error_columns -%}
+        {% for error_column in error_columns() -%}
         sum(
             case when failed_test_days.column_name = '{{ error_column }}' then failed_test_days.tests else 0 end
         ) as {{ error_column }},
@@ -71,23 +72,24 @@ period_errors as (
 )
 
 select
-    report_periods.report_date,
-    report_periods.grain,
-    report_periods.period_label,
-    report_periods.period_start_date,
-    report_periods.period_end_date,
-    {% for error_column in error_columns + ['total_errors'] -%}
+    metric_periods.report_date,
+    metric_periods.grain,
+    metric_periods.is_reported,
+    metric_periods.period_label,
+    metric_periods.period_start_date,
+    metric_periods.period_end_date,
+    {% for error_column in error_columns() + ['total_errors'] -%}
     cast(coalesce(period_errors.{{ error_column }}, 0) as int64) as {{ error_column }},
     {% endfor -%}
     {{ built_at() }} as created_at,
     report_versions.version,
     report_versions.basis
-from report_periods
+from metric_periods
 inner join report_versions
-    on report_periods.report_date = report_versions.report_date
+    on metric_periods.report_date = report_versions.report_date
 left join period_errors
     on
-        report_periods.grain = period_errors.grain
-        and report_periods.period_start_date = period_errors.period_start_date
-        and report_periods.as_of_date = period_errors.as_of_date
-where report_periods.is_reported
+        metric_periods.grain = period_errors.grain
+        and metric_periods.period_start_date = period_errors.period_start_date
+        and metric_periods.as_of_date = period_errors.as_of_date
+where metric_periods.is_reported or metric_periods.is_in_history

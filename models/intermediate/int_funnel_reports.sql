@@ -1,11 +1,16 @@
-{{ config(**replaces_rows('report_date', follows='int_report_versions')) }}
+{{
+    config(
+        post_hook="{{ drop_former_history() }}",
+        **replaces_rows('report_date', follows='int_report_versions')
+    )
+}}
 {%- set dates = stale_reports() %}
 
 with
 
-report_periods as (
+metric_periods as (
 
-    select * from {{ ref('report_periods') }}
+    select * from {{ ref('int_metric_periods') }}
     where {{ is_one_of('report_date', dates) }}
 
 ),
@@ -37,44 +42,45 @@ account_days as (
 period_accounts as (
 
     select
-        report_periods.report_date,
-        report_periods.grain,
-        report_periods.period_start_date,
+        metric_periods.report_date,
+        metric_periods.grain,
+        metric_periods.period_start_date,
         sum(account_days.accounts) as accounts_created,
         sum(
             case
-                when account_days.first_test_date <= report_periods.report_date then account_days.accounts
+                when account_days.first_test_date <= metric_periods.report_date then account_days.accounts
                 else 0
             end
         ) as accounts_with_tests
-    from report_periods
+    from metric_periods
     inner join account_days
         on
-            report_periods.period_start_date <= account_days.account_date
-            and report_periods.as_of_date >= account_days.account_date
-    group by report_periods.report_date, report_periods.grain, report_periods.period_start_date
+            metric_periods.period_start_date <= account_days.account_date
+            and metric_periods.as_of_date >= account_days.account_date
+    group by metric_periods.report_date, metric_periods.grain, metric_periods.period_start_date
 
 ),
 
 counted as (
 
     select
-        report_periods.*,
+        metric_periods.*,
         cast(coalesce(period_accounts.accounts_created, 0) as int64) as accounts_created,
         cast(coalesce(period_accounts.accounts_with_tests, 0) as int64) as accounts_with_tests
-    from report_periods
+    from metric_periods
     left join period_accounts
         on
-            report_periods.report_date = period_accounts.report_date
-            and report_periods.grain = period_accounts.grain
-            and report_periods.period_start_date = period_accounts.period_start_date
-    where report_periods.is_reported
+            metric_periods.report_date = period_accounts.report_date
+            and metric_periods.grain = period_accounts.grain
+            and metric_periods.period_start_date = period_accounts.period_start_date
+    where metric_periods.is_reported or metric_periods.is_in_history
 
 )
 
 select
     counted.report_date,
     counted.grain,
+    counted.is_reported,
     counted.period_label,
     counted.period_start_date,
     counted.period_end_date,

@@ -1,11 +1,12 @@
 {{ config(**replaces_rows(['grain', 'period_start_date', 'as_of_date'], follows='int_user_days')) }}
+{%- set serious_successes = var('serious_user_min_successes') | int %}
 
 -- Large tables are named where they are read: DuckDB writes down whole what several CTEs read from one.
 with
 
 period_days as (
 
-    select * from {{ ref('period_days') }}
+    select * from {{ ref('int_period_days') }}
 
 ),
 
@@ -92,7 +93,7 @@ active_days as (
         user_days.event_date,
         user_days.user_hash,
         user_days.failed_tests,
-        case when user_days.successful_tests > 0 then 1 else 0 end as successes
+        user_days.successful_tests
     from days_to_read
     inner join {{ ref('int_user_days') }} as user_days
         on days_to_read.period_date = user_days.event_date
@@ -106,10 +107,10 @@ running as (
         grain,
         period_start_date,
         event_date,
-        successes,
         failed_tests as failed_on_day,
         sum(failed_tests) over user_order as failed_to_date,
-        sum(successes) over user_order as successes_to_date,
+        sum(successful_tests) over user_order as successes_to_date,
+        sum(successful_tests) over user_order - successful_tests as successes_before,
         row_number() over user_order as active_day_number
     from active_days
     window user_order as (
@@ -130,7 +131,13 @@ moves as (
         case when active_day_number > 1 then failed_to_date - failed_on_day end as failed_before,
         failed_to_date,
         count(*) as users,
-        sum(case when successes = 1 and successes_to_date = 1 then 1 else 0 end) as first_successes
+        sum(case when successes_to_date > 0 and successes_before = 0 then 1 else 0 end) as successful_test_users,
+        sum(
+            case
+                when successes_to_date >= {{ serious_successes }} and successes_before < {{ serious_successes }} then 1
+                else 0
+            end
+        ) as serious_active_users
     from running
     group by
         grain,
@@ -149,7 +156,8 @@ changes as (
         event_date,
         failed_to_date as failed_tests,
         users,
-        first_successes
+        successful_test_users,
+        serious_active_users
     from moves
 
     union all
@@ -160,7 +168,8 @@ changes as (
         event_date,
         failed_before as failed_tests,
         -users as users,
-        0 as first_successes
+        0 as successful_test_users,
+        0 as serious_active_users
     from moves
     where failed_before is not null
 
@@ -174,7 +183,8 @@ failure_counts as (
         stale_periods.as_of_date,
         changes.failed_tests,
         sum(changes.users) as users,
-        sum(changes.first_successes) as successful_users
+        sum(changes.successful_test_users) as successful_test_users,
+        sum(changes.serious_active_users) as serious_active_users
     from stale_periods
     inner join changes
         on
@@ -209,7 +219,8 @@ counted as (
         period_start_date,
         as_of_date,
         sum(users) as active_users,
-        sum(successful_users) as successful_test_users,
+        sum(successful_test_users) as successful_test_users,
+        sum(serious_active_users) as serious_active_users,
         -- The sum of (2i - n - 1) over the ranks i of users with the same count is users x (2 x before + users - n).
         {{ ratio(
             'sum(failed_tests * users * (2 * users_before + users - all_users))',
@@ -227,6 +238,7 @@ select
     stale_periods.as_of_date,
     cast(coalesce(counted.active_users, 0) as int64) as active_users,
     cast(coalesce(counted.successful_test_users, 0) as int64) as successful_test_users,
+    cast(coalesce(counted.serious_active_users, 0) as int64) as serious_active_users,
     counted.error_gini_coefficient,
     stale_periods.version,
     state.basis

@@ -206,7 +206,9 @@ def test_error_columns_are_the_same_in_seed_contract_and_models(manifest: Manife
     )
     reports = manifest["nodes"]["model.kpi.int_errors_reports"]
     carried = (
-        set(reports["columns"]) - set(LEADING) - {"grain", "total_errors", "created_at", "version", "basis"}
+        set(reports["columns"])
+        - set(LEADING)
+        - {"grain", "is_reported", "total_errors", "created_at", "version", "basis"}
     )
     [accepted] = [
         node["test_metadata"]["kwargs"]["values"]

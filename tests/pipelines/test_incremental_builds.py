@@ -17,7 +17,8 @@ MODELS = (
     ),
     *(
         "report_periods",
-        "period_days",
+        "int_metric_periods",
+        "int_period_days",
         "int_rejected_lines",
         "int_event_arrivals",
         "int_load_days",

@@ -3,7 +3,9 @@ with
 reports as (
 
     select * from {{ ref('int_errors_reports') }}
-    where grain = 'day'
+    where
+        grain = 'day'
+        and is_reported
 
 )
 

@@ -3,7 +3,9 @@ with
 reports as (
 
     select * from {{ ref('int_engagement_reports') }}
-    where grain = 'month'
+    where
+        grain = 'month'
+        and is_reported
 
 )
 

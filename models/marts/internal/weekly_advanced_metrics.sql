@@ -3,7 +3,9 @@ with
 reports as (
 
     select * from {{ ref('int_advanced_metrics_reports') }}
-    where grain = 'week'
+    where
+        grain = 'week'
+        and is_reported
 
 )
 

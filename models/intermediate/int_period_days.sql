@@ -1,8 +1,8 @@
 with
 
-report_periods as (
+metric_periods as (
 
-    select * from {{ ref('report_periods') }}
+    select * from {{ ref('int_metric_periods') }}
 
 ),
 
@@ -13,7 +13,7 @@ periods as (
         grain,
         period_start_date,
         as_of_date
-    from report_periods
+    from metric_periods
     group by grain, period_start_date, as_of_date
 
 )
