@@ -202,7 +202,7 @@ class Raw:
             )
         return invoice
 
-    def build(self, *, full_refresh: bool = False) -> None:
+    def build(self) -> None:
         """Write the raw tables and build the marts of money, data tests included."""
         with duckdb.connect(str(self.warehouse.duckdb_path)) as connection:
             connection.execute("create schema if not exists raw_stripe")
@@ -231,6 +231,10 @@ class Raw:
                 connection.execute(
                     f"create or replace table raw_stripe.{table.name} as select *, 'load' as _dlt_load_id from arrow"
                 )
+        self.build_loaded()
+
+    def build_loaded(self) -> None:
+        """Build the marts of money from the raw tables that are there, data tests included."""
         arguments = [
             *("build", "--exclude-resource-type", "unit_test", "--indirect-selection", "cautious"),
             *("--vars", json.dumps({"report_date": None}), "--select", *(f"+{mart}" for mart in MARTS)),
