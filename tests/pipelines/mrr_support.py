@@ -157,8 +157,8 @@ class Raw:
         **facts: Any,
     ) -> str:
         """An invoice with its lines; totals follow from them."""
-        lines = [dict(line) for line in lines]
-        amount = sum(line["amount"] - line.get("discount_amount", 0) for line in lines)
+        own = [dict(line) for line in lines]
+        amount = sum(line["amount"] - line.get("discount_amount", 0) for line in own)
         due = max(amount, 0)
         base: dict[str, Any] = {
             "customer_id": customer or f"cus_{subscription_id}",
@@ -179,8 +179,8 @@ class Raw:
             "paid_at": created if status == "paid" else None,
         }
         invoice = self.add("invoices", **base | facts)
-        for line in lines:
-            known = {
+        for line in own:
+            known: dict[str, Any] = {
                 "line_type": "subscription_item",
                 "subscription_id": subscription_id,
                 "subscription_item_id": f"si_{subscription_id}",
