@@ -112,6 +112,9 @@ class Warehouse:
         environment = {name: value for name, value in os.environ.items() if not hidden.fullmatch(name)}
         if self.seeds_path:
             environment["KPI_SEEDS_PATH"] = str(self.seeds_path)
+        for name in ("KPI_MEMORY_LIMIT", "KPI_TEMP_FOLDER", "KPI_THREADS"):
+            if value := setting(name.lower()):
+                environment[name] = value
         return environment | {
             "KPI_TARGET": self.target,
             "KPI_DUCKDB_PATH": str(self.duckdb_path),

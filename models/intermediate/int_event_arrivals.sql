@@ -12,9 +12,21 @@
 -- Large tables are named where they are read: DuckDB writes down whole what several CTEs read from one.
 with
 
+files as (
+
+    select * from {{ ref('stg_events__files') }}
+
+),
+
+-- A load without events would count as new for ever.
 loads as (
 
-    select * from {{ ref('stg_events__loads') }}
+    select loads.load_id
+    from {{ ref('stg_events__loads') }} as loads
+    inner join files
+        on loads.load_id = files.load_id
+    where files.events > 0
+    group by loads.load_id
 
 ),
 
