@@ -1,6 +1,7 @@
 {%- set key = 'event_hash' if target.type == 'duckdb' else ['load_id', 'source_file', 'line_number'] %}
 {{ config(post_hook="{{ keep_conflicts_in_quarantine() }}", **replaces_rows(key, follows='settings')) }}
 -- depends_on: {{ ref('event_roles') }}
+-- depends_on: {{ ref('stg_events__erasures') }}
 {%- set now = run_number() %}
 
 {%- set content = dbt.concat([
