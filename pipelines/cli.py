@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from pipelines.build import check_dates
+from pipelines.digest.command import digest_command
 from pipelines.errors import KpiError, SettingError
 from pipelines.figures import fates_line, figures_table, scraped_lines, unplanned
 from pipelines.run import RunReport, build_marts, ingest
@@ -234,6 +235,9 @@ def serve_command(host: str, port: int) -> None:
         _end(RunReport(errors=[error]))
     except KeyboardInterrupt:
         click.echo("Stopped. What was acknowledged is in the inbox.", err=True)
+
+
+cli.add_command(digest_command)
 
 
 def _ingest(

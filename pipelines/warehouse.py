@@ -105,7 +105,8 @@ class Warehouse:
     def dbt_environment(self) -> dict[str, str]:
         """The process environment for dbt, so that it builds what dlt loaded."""
         hidden = re.compile(
-            r"SOURCES__.*|KPI_(USER|RECORD)_KEY|KPI_\w+_TOKENS|KPI_SEEDS_PATH|KPI_REPORT_DATE|KPI_BACKFILL_.*",
+            r"SOURCES__.*|DESTINATIONS__.*|KPI_(USER|RECORD)_KEY|KPI_\w+_TOKENS|KPI_SEEDS_PATH|KPI_REPORT_DATE"
+            r"|KPI_BACKFILL_.*",
             re.IGNORECASE,
         )
         environment = {name: value for name, value in os.environ.items() if not hidden.fullmatch(name)}

@@ -14,6 +14,7 @@ from pipelines.warehouse import Warehouse
 
 MOST_REQUESTS = 1_000
 """Requests at a time; any more are told to come again."""
+LONGEST_QUEUE = 1_024
 
 
 def serve(warehouse: Warehouse, host: str, port: int, tell: Callable[[str], None]) -> None:
@@ -51,6 +52,8 @@ def _listening(host: str, port: int) -> socket.socket:
         found = socket.socket(family, socket.SOCK_STREAM)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind(address)
+        # Who comes from now on waits for the application, and is not turned away.
+        found.listen(LONGEST_QUEUE)
     except socket.gaierror:
         raise SettingError(
             f"--host {host} is no address of this machine.", "Use 127.0.0.1 or 0.0.0.0."

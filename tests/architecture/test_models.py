@@ -17,6 +17,9 @@ NAMES = {
     "intermediate": r"int_[a-z]+(_[a-z]+)*s",
     "utilities": r"[a-z]+(_[a-z]+)*s",
 }
+# The module behind each exposure, and the modules that the destinations share.
+DESTINATIONS = {"digest_in_discord": "discord", "digest_in_notion": "notion", "digest_page": "files"}
+HELPERS = {"__init__", "exchange", "memory", "pieces"}
 REPORTS = {"engagement", "advanced_metrics", "errors", "funnel"}
 GRAIN = re.compile(r"One row per [^.]+\.$")
 
@@ -31,7 +34,9 @@ def test_a_model_is_two_files_of_one_name(models: Nodes) -> None:
     sql = {path.stem for path in (PROJECT_ROOT / "models").rglob("*.sql")}
     described = {path.stem for path in (PROJECT_ROOT / "models").rglob("*.yml")}
     sources = {path.name for path in (PROJECT_ROOT / "models" / "staging").iterdir()}
-    assert described - sql <= sources, "a .yml that belongs to no model and to no source"
+    # The readers of the marts are none of the layers.
+    readers = {"exposures"}
+    assert described - sql - readers <= sources, "a .yml that belongs to no model and to no source"
     assert sql == set(models), "a .sql that is no model (disabled, or not found)"
 
 
@@ -144,3 +149,10 @@ def test_a_unit_test_of_what_depends_on_the_zone_names_its_zone(manifest: dict[s
         and "reporting_timezone" not in (test["overrides"] or {}).get("vars", {})
     ]
     assert silent == []
+
+
+def test_every_destination_of_figures_is_an_exposure(manifest: dict[str, Any]) -> None:
+    folder = PROJECT_ROOT / "pipelines" / "destinations"
+    modules = {path.stem for path in folder.glob("*.py")} - HELPERS
+    said = {DESTINATIONS[exposure["name"]] for exposure in manifest["exposures"].values()}
+    assert said == modules

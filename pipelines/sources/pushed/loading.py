@@ -7,7 +7,6 @@ Tables are merged by key, so that a file that is read twice leaves what one read
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
@@ -83,13 +82,14 @@ TABLES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
 def pushed(rows: dict[str, list[Row]]) -> Iterable[DltResource]:
     """The dlt source: rows of the raw tables of one load, each merged by its key."""
     for name, (key, columns) in TABLES.items():
+        # dlt writes into what it is given, and columns of one form are one object above.
+        own_columns: Any = {column: dict(form) for column, form in columns.items()}
         yield dlt.resource(
             _rows(rows.get(name, [])),
             name=name,
             primary_key=key,
             write_disposition="merge",
-            # dlt writes into what it is given.
-            columns=deepcopy(columns),
+            columns=own_columns,
             schema_contract={"tables": "evolve", "columns": "freeze", "data_type": "freeze"},
         )
 
