@@ -1,4 +1,3 @@
-{%- set subjects = ['engagement', 'advanced_metrics', 'errors', 'funnel'] %}
 {%- set counts = ['invoices_finalized', 'invoices_left', 'invoices_paid'] %}
 {%- set amounts = ['invoiced_amount', 'paid_amount'] %}
 {%- set mrr_levels = ['mrr_amount', 'arr_amount', 'paying_customers'] %}
@@ -9,6 +8,12 @@ with
 metrics as (
 
     select * from {{ ref('metrics') }}
+
+),
+
+event_values as (
+
+    select * from {{ ref('int_event_metrics') }}
 
 ),
 
@@ -54,33 +59,6 @@ periods as (
 
     select * from {{ ref('int_metric_periods') }}
     where is_in_history
-
-),
-
-{% for subject in subjects -%}
-{{ subject }} as (
-
-    select reports.*
-    from {{ ref('int_' ~ subject ~ '_reports') }} as reports
-    inner join periods
-        on
-            reports.report_date = periods.report_date
-            and reports.grain = periods.grain
-            and reports.period_start_date = periods.period_start_date
-
-),
-
-{% endfor -%}
-event_values as (
-
-    {% for subject in subjects -%}
-    {{ metric_rows(subject, 'int_' ~ subject ~ '_reports') }}
-    {%- if not loop.last %}
-
-    union all
-
-    {% endif %}
-    {%- endfor %}
 
 ),
 
