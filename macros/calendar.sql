@@ -47,3 +47,33 @@
         end
     )
 {%- endmacro %}
+
+{#- Yields the plain name of a period, from its grain and its first and last day. -#}
+{% macro period_name(grain, period_start, period_end, report_date) -%}
+    {%- set year = 'extract(year from ' ~ report_date ~ ')' -%}
+    case {{ grain }}
+        when 'day' then {{ day_label(period_start, year) }}
+        when 'week' then concat({{ day_label(period_start, year) }}, ' - ', {{ day_label(period_end, year) }})
+        else concat({{ month_name(period_start) }}, ' ', cast(extract(year from {{ period_start }}) as string))
+    end
+{%- endmacro %}
+
+{#- Yields the name of a period for people; `age` is 0 for the period that holds the report date. -#}
+{% macro period_label(grain, age, name) -%}
+    case
+        when {{ age }} = 0 and {{ grain }} = 'day' then concat('Today (', {{ name }}, ')')
+        when {{ age }} = 1 and {{ grain }} = 'day' then concat('Yesterday (', {{ name }}, ')')
+        when {{ age }} = 0 then concat('This ', {{ grain }}, ' (', {{ name }}, ')')
+        when {{ age }} = 1 then concat('Last ', {{ grain }}, ' (', {{ name }}, ')')
+        else {{ name }}
+    end
+{%- endmacro %}
+
+{#- Yields the last day of a period, from its grain and its first day. -#}
+{% macro period_end(grain, period_start) -%}
+    case {{ grain }}
+        when 'day' then {{ period_start }}
+        when 'week' then {{ date_plus(period_start, 6, 'day') }}
+        else {{ date_plus(date_plus(period_start, 1, 'month'), -1, 'day') }}
+    end
+{%- endmacro %}

@@ -5,10 +5,6 @@
     )
 }}
 {%- set dates = stale_reports() %}
-{%- set error_columns = [
-    'no_period_history', 'camera_too_far', 'camera_too_close',
-    'analysis_error', 'test_lines_not_found', 'test_not_found',
-] %}
 
 with
 
@@ -62,7 +58,7 @@ period_errors as (
         period_days.grain,
         period_days.period_start_date,
         period_days.as_of_date,
-        {% for error_column in error_columns -%}
+        {% for error_column in error_columns() -%}
         sum(
             case when failed_test_days.column_name = '{{ error_column }}' then failed_test_days.tests else 0 end
         ) as {{ error_column }},
@@ -82,7 +78,7 @@ select
     metric_periods.period_label,
     metric_periods.period_start_date,
     metric_periods.period_end_date,
-    {% for error_column in error_columns + ['total_errors'] -%}
+    {% for error_column in error_columns() + ['total_errors'] -%}
     cast(coalesce(period_errors.{{ error_column }}, 0) as int64) as {{ error_column }},
     {% endfor -%}
     {{ built_at() }} as created_at,

@@ -13,6 +13,8 @@ tests as (
 
     select
         {{ session_hash() }} as session_hash,
+        case when user_key is not null then {{ hash_128('user_key') }} end as user_hash,
+        record_key,
         event_id,
         is_successful,
         occurred_at,
@@ -67,6 +69,8 @@ numbered as (
 
     select
         session_hash,
+        user_hash,
+        record_key,
         is_successful,
         occurred_at,
         event_date,
@@ -83,6 +87,8 @@ sessions as (
 
     select
         session_hash,
+        min(user_hash) as user_hash,
+        min(record_key) as record_key,
         count(*) as tests,
         min(occurred_at) as started_at,
         max(occurred_at) as last_tested_at,
@@ -117,6 +123,8 @@ named_sessions as (
 -- A session whose tests are gone keeps a row, without a date.
 select
     named_sessions.session_hash,
+    sessions.user_hash,
+    sessions.record_key,
     coalesce(sessions.tests, 0) as tests,
     sessions.started_at,
     sessions.last_tested_at,

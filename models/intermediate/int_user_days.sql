@@ -32,6 +32,7 @@ user_events as (
 
     select
         {{ hash_128('user_key') }} as user_hash,
+        record_key,
         event_date,
         role = 'test' as is_test,
         role = 'test' and status = 'success' as is_successful,
@@ -48,6 +49,8 @@ user_days as (
     select
         user_hash,
         event_date,
+        -- A user has two where the key was changed on that day.
+        min(record_key) as record_key,
         sum(case when is_test then 1 else 0 end) as tests,
         sum(case when is_successful then 1 else 0 end) as successful_tests,
         min(account_created_at) as account_created_at
@@ -60,6 +63,7 @@ user_days as (
 select
     days.event_date,
     user_days.user_hash,
+    user_days.record_key,
     cast(coalesce(user_days.tests, 0) as int64) as tests,
     cast(coalesce(user_days.successful_tests, 0) as int64) as successful_tests,
     cast(coalesce(user_days.tests - user_days.successful_tests, 0) as int64) as failed_tests,

@@ -45,25 +45,8 @@ periods as (
         grain,
         age,
         period_start_date,
-        case grain
-            when 'day' then period_start_date
-            when 'week' then {{ date_plus('period_start_date', 6, 'day') }}
-            else {{ date_plus(date_plus('period_start_date', 1, 'month'), -1, 'day') }}
-        end as period_end_date
+        {{ period_end('grain', 'period_start_date') }} as period_end_date
     from starts
-
-),
-
-dated as (
-
-    select
-        *,
-        {{ day_label('period_start_date', 'extract(year from report_date)') }} as start_label,
-        {{ day_label('period_end_date', 'extract(year from report_date)') }} as end_label,
-        concat(
-            {{ month_name('period_start_date') }}, ' ', cast(extract(year from period_start_date) as string)
-        ) as month_label
-    from periods
 
 ),
 
@@ -71,12 +54,8 @@ named as (
 
     select
         *,
-        case grain
-            when 'day' then start_label
-            when 'week' then concat(start_label, ' - ', end_label)
-            else month_label
-        end as plain_label
-    from dated
+        {{ period_name('grain', 'period_start_date', 'period_end_date', 'report_date') }} as period_name
+    from periods
 
 )
 
@@ -89,11 +68,5 @@ select
     period_start_date,
     period_end_date,
     least(period_end_date, report_date) as as_of_date,
-    case
-        when age = 0 and grain = 'day' then concat('Today (', plain_label, ')')
-        when age = 1 and grain = 'day' then concat('Yesterday (', plain_label, ')')
-        when age = 0 then concat('This ', grain, ' (', plain_label, ')')
-        when age = 1 then concat('Last ', grain, ' (', plain_label, ')')
-        else plain_label
-    end as period_label
+    {{ period_label('grain', 'age', 'period_name') }} as period_label
 from named

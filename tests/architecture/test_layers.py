@@ -17,7 +17,11 @@ MAY_READ = {
     "utilities": {"utilities"},
     "intermediate": {"staging", "intermediate", "utilities", "seed"},
     "marts": {"staging", "intermediate", "utilities", "seed", "marts"},
+    # What is published comes out of the ledger alone, which is a mart too.
+    "published": {"published", "ledger", "utilities"},
+    "ledger": {"staging", "intermediate", "utilities", "ledger"},
 }
+LEDGER = {"release_ledger", "release_parameters"}
 SCHEMAS = {"staging": "staging", "utilities": "intermediate", "intermediate": "intermediate", "seed": "seeds"}
 MART_SCHEMAS = {"internal": "kpi_internal", "published": "kpi_metrics"}
 PREFIX = "trial_"
@@ -29,7 +33,10 @@ def layer(unique_id: str, manifest: dict[str, Any]) -> str:
     kind = unique_id.split(".")[0]
     if kind != "model":
         return kind
-    return str(Path(manifest["nodes"][unique_id]["original_file_path"]).parts[1])
+    path = Path(manifest["nodes"][unique_id]["original_file_path"])
+    if path.stem in LEDGER:
+        return "ledger"
+    return "published" if path.parts[2] == "published" else path.parts[1]
 
 
 def reads(node: dict[str, Any]) -> list[str]:
@@ -89,7 +96,8 @@ def test_schemas_have_exactly_the_names_of_their_layers(
         kind = "seed" if node["resource_type"] == "seed" else folders[1]
         expected = MART_SCHEMAS[folders[2]] if kind == "marts" else SCHEMAS[kind]
         assert node["schema"] == f"{prefix}{expected}", node["name"]
-        assert node["alias"] == node["name"]
+        # Published marts carry the names of the internal ones, in a schema of their own.
+        assert node["alias"] == node["name"].removeprefix("published_")
     for source in manifest["sources"].values():
         assert source["schema"] == f"{prefix}raw_{source['source_name']}"
         # dlt's own tables carry its prefix.

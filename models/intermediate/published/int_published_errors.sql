@@ -1,0 +1,68 @@
+with
+
+release_ledger as (
+
+    select * from {{ ref('release_ledger') }}
+
+),
+
+released_reports as (
+
+    select * from {{ ref('int_released_reports') }}
+
+),
+
+released_periods as (
+
+    select * from {{ ref('int_released_periods') }}
+
+),
+
+-- Sums of cells leave out what is withheld; they are NULL where all of it is.
+days as (
+
+    select
+        period_start_date,
+        {% for error_column in error_columns() -%}
+        {{ sum_of_cells('errors', [error_column]) }} as {{ error_column }},
+        {% endfor -%}
+        {{ sum_of_cells('errors', error_columns() + ['other']) }} as total_errors
+    from release_ledger
+    where grain = 'day'
+    group by period_start_date
+
+),
+
+periods as (
+
+    select
+        released_periods.grain,
+        released_periods.period_start_date,
+        {% for error_column in error_columns() -%}
+        cast(sum(days.{{ error_column }}) as int64) as {{ error_column }},
+        {% endfor -%}
+        cast(sum(days.total_errors) as int64) as total_errors
+    from released_periods
+    inner join days
+        on
+            released_periods.period_start_date <= days.period_start_date
+            and released_periods.period_end_date >= days.period_start_date
+    group by released_periods.grain, released_periods.period_start_date
+
+)
+
+select
+    released_reports.report_date,
+    released_reports.grain,
+    released_reports.period_label,
+    released_reports.period_start_date,
+    released_reports.period_end_date,
+    {% for error_column in error_columns() + ['total_errors'] -%}
+    periods.{{ error_column }},
+    {% endfor -%}
+    released_reports.created_at
+from released_reports
+inner join periods
+    on
+        released_reports.grain = periods.grain
+        and released_reports.period_start_date = periods.period_start_date
