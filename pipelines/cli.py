@@ -150,7 +150,11 @@ def demo_command(folder: Path) -> None:
 
     def work(house: Warehouse, progress: Progress, report: RunReport) -> None:
         today = house.today()
-        report.loads = load_company(house, folder.resolve(), progress, today)
+
+        def build_without_late_day() -> None:
+            build_marts(house, progress, report_date=today, only="metric_versions")
+
+        report.loads = load_company(house, folder.resolve(), progress, today, build_without_late_day)
         report.build = build_marts(house, progress, report_date=today)
 
     _run(work, Warehouse("duckdb", folder.resolve() / "warehouse.duckdb", "", "UTC"))
