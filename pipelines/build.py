@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.errors import KpiError, SettingError
+from pipelines.privacy.stored_ledger import check_exports
 from pipelines.sources.load import Progress
 from pipelines.warehouse import PROJECT_ROOT, Warehouse, busy
 
@@ -45,6 +46,7 @@ def build(
     are listed in the report.
     """
     newest = check_dates(warehouse, report_date, backfill)
+    check_exports(warehouse)
     first, last = backfill or ("", "")
     # As variables of dbt they would let it read the whole project anew every day.
     dates = {"KPI_REPORT_DATE": newest, "KPI_BACKFILL_FROM": first, "KPI_BACKFILL_TO": last}
