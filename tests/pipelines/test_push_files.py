@@ -3,12 +3,13 @@
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from command_support import House
 
-from pipelines.errors import SettingError
+from pipelines.errors import KpiError, SettingError
 from pipelines.sources.load import LoadReport
 from pipelines.sources.pushed import load
 from pipelines.sources.pushed.csv_files import push_file
@@ -113,6 +114,14 @@ def test_a_file_without_the_columns_is_refused_whole(house: House, header: str, 
         push_file(warehouse_of(house), Path(path), print)
     assert "Nothing of it was taken" in refused.value.remedy
     assert not (house.folder / "warehouse.inbox").exists()
+
+
+def test_an_inbox_that_cannot_be_written_is_named_and_not_the_file(house: House) -> None:
+    path = Path(write(house, "support_tickets,1,2026-03-02"))
+    (house.folder / "away").symlink_to(house.folder / "gone" / "away")
+    nowhere = replace(warehouse_of(house), inbox_path=house.folder / "away" / "inbox")
+    with pytest.raises(KpiError, match="inbox cannot be written"):
+        push_file(nowhere, path, print)
 
 
 def warehouse_of(house: House) -> Warehouse:
