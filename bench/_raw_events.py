@@ -4,20 +4,31 @@ from pathlib import Path
 
 import duckdb
 
+from pipelines.sources.events import ensure_tables
+from pipelines.warehouse import Warehouse
+
 EVENTS_A_DAY = 30_000
 FIRST_LOAD = 1_600_000_000
 
-_TABLES = """
-create schema if not exists raw_events;
-create table if not exists raw_events.quarantine (
-    source_file varchar, line_number bigint, reason varchar, field varchar, line_hash varchar, event_id varchar,
-    loaded_at timestamptz, _dlt_load_id varchar);
-create table if not exists raw_events.files (
-    source_file varchar, size_bytes bigint, modified_at timestamptz, lines bigint, events bigint,
-    quarantined bigint, loaded_at timestamptz, _dlt_load_id varchar);
-create table if not exists raw_events._dlt_loads (
-    load_id varchar, schema_name varchar, status bigint, inserted_at timestamptz, schema_version_hash varchar);
-"""
+_REST = (
+    """
+    insert into raw_events.files by name
+    select
+        source_file, 1 as size_bytes, max(loaded_at) as modified_at, count(*) as lines, count(*) as events,
+        0 as quarantined, 0 as unknown_fields, max(loaded_at) as loaded_at, _dlt_load_id
+    from raw_events.events
+    where _dlt_load_id not in (select load_id from raw_events._dlt_loads)
+    group by source_file, _dlt_load_id order by _dlt_load_id
+    """,
+    """
+    insert into raw_events._dlt_loads by name
+    select _dlt_load_id as load_id, 'events' as schema_name, 0 as status, max(loaded_at) as inserted_at,
+        (select max(version_hash) from raw_events._dlt_version) as schema_version_hash
+    from raw_events.files
+    where _dlt_load_id not in (select load_id from raw_events._dlt_loads)
+    group by _dlt_load_id order by _dlt_load_id
+    """,
+)
 
 # One line in a hundred is a copy of one of the day before; users grow by 200 a day.
 _DAYS = """
@@ -58,20 +69,13 @@ from drawn
 
 def write_days(path: Path, epoch: str, first_day: int, last_day: int) -> None:
     """Append the loads of a range of days, counted from `epoch`, one load a day."""
+    if not path.exists():
+        ensure_tables(Warehouse("duckdb", path, "", "UTC"))
     with duckdb.connect(str(path)) as connection:
         connection.execute("set TimeZone = 'UTC'")
-        connection.execute(_TABLES)
         days = _DAYS.format(
             a_day=EVENTS_A_DAY, epoch=epoch, first_day=first_day, last_day=last_day, first_load=FIRST_LOAD
         )
-        connection.execute(f"create table if not exists raw_events.events as {days} limit 0")
-        connection.execute(f"insert into raw_events.events {days}")
-        connection.execute(
-            "insert into raw_events.files select source_file, 1, null, count(*), count(*), 0, max(loaded_at), _dlt_load_id"
-            " from raw_events.events where _dlt_load_id not in (select load_id from raw_events._dlt_loads)"
-            " group by source_file, _dlt_load_id order by _dlt_load_id"
-        )
-        connection.execute(
-            "insert into raw_events._dlt_loads select _dlt_load_id, 'events', 0, max(loaded_at), ''"
-            " from raw_events.files where _dlt_load_id not in (select load_id from raw_events._dlt_loads) group by 1 order by 1"
-        )
+        connection.execute(f"insert into raw_events.events by name {days}")
+        for statement in _REST:
+            connection.execute(statement)

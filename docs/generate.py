@@ -7,6 +7,7 @@ python docs/generate.py --check    ends with 1 if they are not up to date
 import argparse
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +61,19 @@ def commands_help() -> str:
     """Give the help of `kpi` and of each of its commands, as the terminal shows it."""
     root = click.Context(cli, info_name="kpi", max_content_width=100, terminal_width=100)
     texts = [f"$ kpi --help\n{cli.get_help(root)}"]
-    for name, command in cli.commands.items():
+    for name, command in _commands(cli):
         context = click.Context(
             command, info_name=name, parent=root, max_content_width=100, terminal_width=100
         )
         texts.append(f"$ kpi {name} --help\n{command.get_help(context)}")
     return "```text\n" + "\n\n".join(texts) + "\n```"
+
+
+def _commands(group: click.Group, above: str = "") -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        yield f"{above}{name}", command
+        if isinstance(command, click.Group):
+            yield from _commands(command, f"{above}{name} ")
 
 
 def generated(text: str) -> str:

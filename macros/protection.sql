@@ -116,6 +116,16 @@
     end
 {%- endmacro %}
 
+{#- Yields how many more users than the least a shown figure must be able to stand for, whatever is shown beside it: a
+    threshold must be able to be one. -#}
+{% macro users_left_open(value) -%}
+    case
+        when {{ value }} = {{ privacy_parameters().threshold }} then {{ privacy_parameters().threshold - 1 }}
+        when {{ value }} > 0 then {{ privacy_parameters().base - 1 }}
+        else 0
+    end
+{%- endmacro %}
+
 {#- Yields the least number of events that a shown figure stands for; 0 where it is withheld. -#}
 {% macro least_events_behind(value) -%}
     case

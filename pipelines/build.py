@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.errors import KpiError, SettingError
+from pipelines.privacy.stored_ledger import check_exports
 from pipelines.sources.load import Progress
 from pipelines.warehouse import PROJECT_ROOT, Warehouse, busy
 
@@ -35,19 +36,23 @@ def build(
     report_date: dt.date | None = None,
     backfill: tuple[dt.date, dt.date] | None = None,
     full_refresh: bool = False,
+    only: str | None = None,
 ) -> BuildReport:
     """Build every model and test its data: the report asked for (default: today's) and all missing before it.
 
-    Unit tests say nothing about the company's data; they are for `make test` and a plain `dbt build`.
+    `only` names one model that is built, untested, with what it is made from. Unit tests say nothing about the company's data; they are for `make test` and a plain `dbt build`.
     `backfill` names a first and a last report date to build besides, both inclusive. Raises SettingError for
     a date after today in the reporting zone, KpiError where dbt could not run at all. Failed models and tests
     are listed in the report.
     """
     newest = check_dates(warehouse, report_date, backfill)
+    check_exports(warehouse)
     first, last = backfill or ("", "")
     # As variables of dbt they would let it read the whole project anew every day.
     dates = {"KPI_REPORT_DATE": newest, "KPI_BACKFILL_FROM": first, "KPI_BACKFILL_TO": last}
     arguments = ["build", "--exclude-resource-type", "unit_test"]
+    if only:
+        arguments += ["test", "--select", f"+{only}"]
     if full_refresh:
         arguments.append("--full-refresh")
     return run_dbt(warehouse, arguments, progress, {name: str(date) for name, date in dates.items()})

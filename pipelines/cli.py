@@ -13,6 +13,7 @@ from pipelines.build import check_dates
 from pipelines.digest.command import digest_command
 from pipelines.errors import KpiError, SettingError
 from pipelines.figures import fates_line, figures_table, scraped_lines, unplanned
+from pipelines.privacy import commands as privacy_commands
 from pipelines.run import RunReport, build_marts, ingest
 from pipelines.sources import SOURCES, source_module
 from pipelines.sources.load import Progress
@@ -25,6 +26,7 @@ Settings come from the environment, .dlt/config.toml and .dlt/secrets.toml:
   KPI_REPORTING_TIMEZONE  an IANA name (default UTC)
   KPI_SCHEMA_PREFIX       put before every schema name (default nothing)
   KPI_SEEDS_PATH          the folder of the seeds (default seeds)
+  KPI_EXPORTS_PATH        the folder of exports (default exports beside the warehouse)
   KPI_INBOX_PATH          the folder of what is pushed (default beside the warehouse)
   KPI_USER_KEY, KPI_RECORD_KEY  the pseudonym keys (DuckDB makes its own)
   KPI_PUSH_TOKENS, KPI_EXPORT_TOKENS  who may send to kpi serve
@@ -150,7 +152,11 @@ def demo_command(folder: Path) -> None:
 
     def work(house: Warehouse, progress: Progress, report: RunReport) -> None:
         today = house.today()
-        report.loads = load_company(house, folder.resolve(), progress, today)
+
+        def build_without_late_day() -> None:
+            build_marts(house, progress, report_date=today, only="metric_versions")
+
+        report.loads = load_company(house, folder.resolve(), progress, today, build_without_late_day)
         report.build = build_marts(house, progress, report_date=today)
 
     _run(work, Warehouse("duckdb", folder.resolve() / "warehouse.duckdb", "", "UTC"))
@@ -237,7 +243,52 @@ def serve_command(host: str, port: int) -> None:
         click.echo("Stopped. What was acknowledged is in the inbox.", err=True)
 
 
+privacy_commands.add_to(cli)
 cli.add_command(digest_command)
+
+
+@cli.command("status")
+def status_command() -> None:
+    """Show on one screen when each source was loaded, what is broken, and what was built."""
+    from pipelines.status import built_lines, problem_lines, sources_table
+
+    def work(house: Warehouse) -> None:
+        Console(width=max(Console().width, 100)).print(sources_table(house, dt.datetime.now(dt.UTC)))
+        for line in (*problem_lines(house), *built_lines(house)):
+            click.echo(line)
+
+    _look(work)
+
+
+@cli.command("explain")
+@click.argument("metric")
+@click.option(
+    "--date", "date", type=_DATE, callback=_day, help="A day of the period to explain (default: the newest)."
+)
+@click.option(
+    "--grain",
+    type=click.Choice(("day", "week", "month")),
+    default="day",
+    show_default=True,
+    help="The kind of period.",
+)
+def explain_command(metric: str, date: dt.date | None, grain: str) -> None:
+    """Explain a figure of METRIC: definition, formula, value, the marts and loads behind it, restatements."""
+    from pipelines.explain import explanation
+
+    def work(house: Warehouse) -> None:
+        for line in explanation(house, metric, date, grain):
+            click.echo(line)
+
+    _look(work)
+
+
+def _look(work: Callable[[Warehouse], None]) -> None:
+    """Read the warehouse and show what is in it; a problem ends the command."""
+    try:
+        work(warehouse())
+    except KpiError as error:
+        _end(RunReport(errors=[error]))
 
 
 def _ingest(

@@ -56,8 +56,16 @@ def build_marts(
     report_date: dt.date | None = None,
     backfill: tuple[dt.date, dt.date] | None = None,
     full_refresh: bool = False,
+    only: str | None = None,
 ) -> BuildReport:
     """Build the marts from whatever was loaded; sources never loaded count as empty."""
     check_dates(warehouse, report_date, backfill)
     ensure_tables(warehouse)
-    return build(warehouse, progress, report_date=report_date, backfill=backfill, full_refresh=full_refresh)
+    return build(
+        warehouse,
+        progress,
+        report_date=report_date,
+        backfill=backfill,
+        full_refresh=full_refresh,
+        only=only,
+    )

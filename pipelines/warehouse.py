@@ -3,13 +3,13 @@
 `KPI_TARGET` decides where dlt loads to and which target dbt builds. Every setting is read through
 dlt's configuration (environment, `.dlt/config.toml`, `.dlt/secrets.toml`), names in upper case:
 KPI_TARGET, KPI_DUCKDB_PATH, KPI_REPORTING_TIMEZONE, KPI_SCHEMA_PREFIX, KPI_USER_KEY, KPI_RECORD_KEY, KPI_INBOX_PATH,
-KPI_PUSH_TOKENS, KPI_EXPORT_TOKENS.
+KPI_EXPORTS_PATH, KPI_PUSH_TOKENS, KPI_EXPORT_TOKENS.
 """
 
 import datetime as dt
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +42,8 @@ class Warehouse:
     reporting_timezone: str
     seeds_path: Path | None = None
     """The user's own folder of seeds; None for the project's."""
+    exports_path: Path | None = None
+    """Where exports go and earlier ones lie; None for `exports` beside the warehouse file."""
     inbox_path: Path | None = None
     """The user's own folder for what is handed over; None for one beside the warehouse."""
 
@@ -68,6 +70,12 @@ class Warehouse:
     def keys_file(self) -> Path:
         """File of the pseudonym keys that the embedded warehouse makes for itself."""
         return self.duckdb_path.with_suffix(".keys.toml")
+
+    @property
+    def exports_folder(self) -> Path:
+        """Folder of the published exports."""
+        beside = self.duckdb_path.parent if self.target == "duckdb" else PROJECT_ROOT
+        return self.exports_path or beside / "exports"
 
     def dataset(self, source: str) -> str:
         """Name of the raw schema of a source, such as `raw_events`."""
@@ -112,11 +120,15 @@ class Warehouse:
         environment = {name: value for name, value in os.environ.items() if not hidden.fullmatch(name)}
         if self.seeds_path:
             environment["KPI_SEEDS_PATH"] = str(self.seeds_path)
+        for name in ("KPI_MEMORY_LIMIT", "KPI_TEMP_FOLDER", "KPI_THREADS"):
+            if value := setting(name.lower()):
+                environment[name] = value
         return environment | {
             "KPI_TARGET": self.target,
             "KPI_DUCKDB_PATH": str(self.duckdb_path),
             "KPI_SCHEMA_PREFIX": self.schema_prefix,
             "KPI_REPORTING_TIMEZONE": self.reporting_timezone,
+            "KPI_EXPORTS_PATH": str(self.exports_folder),
             "DBT_PROFILES_DIR": str(PROJECT_ROOT / "profiles"),
         }
 
@@ -156,6 +168,35 @@ class Warehouse:
             connection.execute("set TimeZone = 'UTC'")
             yield connection
         finally:
+            connection.close()
+
+    @contextmanager
+    def writer(self) -> Iterator[Callable[..., object]]:
+        """Give a function that executes one statement (%s for each parameter); on DuckDB all of them or none.
+
+        Raises KpiError where another process has the file open.
+        """
+        if self.target != "duckdb":
+            with self.pipeline("queries").sql_client() as client:
+
+                def execute(statement: str, *parameters: Any) -> None:
+                    client.execute_sql(statement, *parameters)
+
+                yield execute
+            return
+        try:
+            connection = duckdb.connect(str(self.duckdb_path))
+        except (duckdb.Error, OSError) as error:
+            raise busy(self.duckdb_path, error) from error
+        try:
+            connection.execute("set TimeZone = 'UTC'")
+            connection.begin()
+            yield lambda statement, *parameters: connection.execute(
+                statement.replace("%s", "?"), list(parameters)
+            )
+            connection.commit()
+        finally:
+            # Without a commit nothing of it was done.
             connection.close()
 
     def check_writable(self) -> None:
@@ -257,6 +298,7 @@ def warehouse() -> Warehouse:
         schema_prefix=prefix,
         reporting_timezone=zone,
         seeds_path=_seeds_path(),
+        exports_path=_exports_path(),
         inbox_path=_inbox_path(),
     )
 
@@ -280,6 +322,11 @@ def _duckdb_path() -> Path:
             "Name a warehouse, or a file that is not there yet.",
         )
     return path
+
+
+def _exports_path() -> Path | None:
+    text = setting("kpi_exports_path")
+    return None if text is None else PROJECT_ROOT / text
 
 
 def _seeds_path() -> Path | None:

@@ -138,16 +138,17 @@ class House:
         return value
 
     def marts(self) -> dict[str, list[tuple[Any, ...]]]:
-        """Every row of every mart, in order, without created_at."""
+        """Every row of every mart, in order, without the instants of builds and what was shown by them."""
         names = [
             name
             for (name,) in self.rows(
-                "select table_name from information_schema.tables where table_schema = 'kpi_internal' order by 1"
+                "select table_name from information_schema.tables where table_schema = 'kpi_internal'"
+                " and table_name not in ('metric_versions', 'metric_restatements') order by 1"
             )
         ]
         return {
             name: self.rows(
-                f"select columns(lambda c: c != 'created_at') from kpi_internal.{name} order by all"
+                f"select columns(lambda c: c not in ('created_at', 'computed_at')) from kpi_internal.{name} order by all"
             )
             for name in names
         }

@@ -1,6 +1,7 @@
 {%- set key = 'event_hash' if target.type == 'duckdb' else ['load_id', 'source_file', 'line_number'] %}
 {{ config(post_hook="{{ keep_conflicts_in_quarantine() }}", **replaces_rows(key, follows='settings')) }}
 -- depends_on: {{ ref('event_roles') }}
+-- depends_on: {{ ref('stg_events__erasures') }}
 {%- set now = run_number() %}
 
 {%- set content = dbt.concat([
@@ -12,9 +13,21 @@
 -- Large tables are named where they are read: DuckDB writes down whole what several CTEs read from one.
 with
 
+files as (
+
+    select * from {{ ref('stg_events__files') }}
+
+),
+
+-- A load without events would count as new for ever.
 loads as (
 
-    select * from {{ ref('stg_events__loads') }}
+    select loads.load_id
+    from {{ ref('stg_events__loads') }} as loads
+    inner join files
+        on loads.load_id = files.load_id
+    where files.events > 0
+    group by loads.load_id
 
 ),
 

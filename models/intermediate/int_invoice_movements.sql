@@ -119,6 +119,7 @@ payments_of_invoices as (
 
 ),
 
+-- What credit notes took off before payment, where the amount due does not show it.
 leavings as (
 
     select
@@ -126,7 +127,18 @@ leavings as (
         settled.currency,
         settled.left_at,
         greatest(
-            settled.amount_due_minor_units - payments_of_invoices.before_minor_units, 0
+            settled.amount_due_minor_units
+            - payments_of_invoices.before_minor_units
+            - least(
+                greatest(
+                    settled.amount_due_minor_units
+                    - settled.amount_paid_minor_units
+                    - coalesce(settled.amount_remaining_minor_units, settled.amount_due_minor_units),
+                    0
+                ),
+                coalesce(settled.pre_payment_credit_notes_minor_units, 0)
+            ),
+            0
         ) as left_minor_units
     from settled
     inner join payments_of_invoices

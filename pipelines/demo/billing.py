@@ -1,7 +1,7 @@
 """The script of the customers as objects of a Stripe account, in the state they have at the company's `now`."""
 
-from pipelines.demo.billing_script import MONTHLY_PRICES, Bill, BillLine, Life, lives, price
-from pipelines.demo.calendar import Company, as_datetime
+from pipelines.demo.billing_script import MONTHLY_PRICES, MONTHS_PAID, Bill, BillLine, Life, lives, price
+from pipelines.demo.calendar import DAY, Company, as_datetime
 from pipelines.demo.stripe_account import Item, Line, StripeAccount, StripeObject
 
 Prices = dict[tuple[str, str, str], str]
@@ -37,7 +37,7 @@ def _add_prices(account: StripeAccount, company: Company) -> Prices:
     for plan in ("plus", "family"):
         product = account.add_product(plan.capitalize(), created=founded)
         for currency in MONTHLY_PRICES:
-            for interval in ("month", "year"):
+            for interval in MONTHS_PAID:
                 amount = price(currency, plan, interval)
                 prices[currency, plan, interval] = account.add_price(
                     product, currency, amount, interval=interval, created=founded
@@ -67,9 +67,22 @@ def _begin(account: StripeAccount, prices: Prices, life: Life, now: int) -> Stri
         trial_start=_seconds(life.began) if life.trial_end else None,
         trial_end=_seconds(life.trial_end),
     )
+    _add_discounts(account, life, subscription)
     stored = account.get("subscriptions", subscription)
     assert stored is not None
     return stored
+
+
+def _add_discounts(account: StripeAccount, life: Life, subscription: str) -> None:
+    began = as_datetime(life.began)
+    for percentage in life.percentages:
+        coupon = account.add_coupon(percent_off=percentage, duration="forever", created=began)
+        account.add_discount(coupon, subscription=subscription, start=began)
+    if life.amount_off:
+        coupon = account.add_coupon(
+            amount_off=life.amount_off, currency=life.currency, duration="forever", created=began
+        )
+        account.add_discount(coupon, subscription=subscription, start=began)
 
 
 def _add_bill(
@@ -82,6 +95,7 @@ def _add_bill(
         lines,
         created=as_datetime(bill.created),
         subscription=subscription["id"] if bill.of_subscription else None,
+        billing_reason=_reason(life, bill),
         starting_balance=bill.balance_before,
         ending_balance=min(bill.balance_before + bill.total, 0),
     )
@@ -90,6 +104,15 @@ def _add_bill(
         account.change(
             "subscriptions", subscription["id"], at=as_datetime(bill.created), latest_invoice=invoice
         )
+
+
+def _reason(life: Life, bill: Bill) -> str:
+    if not bill.of_subscription:
+        return "manual"
+    if bill.created == life.began:
+        return "subscription_create"
+    is_change = any(line.is_proration for line in bill.lines)
+    return "subscription_update" if is_change else "subscription_cycle"
 
 
 def _line(line: BillLine, prices: Prices, life: Life, subscription: StripeObject) -> Line:
@@ -102,6 +125,7 @@ def _line(line: BillLine, prices: Prices, life: Life, subscription: StripeObject
         subscription_item=subscription["items"][0]["id"],
         proration=line.is_proration,
         period=(as_datetime(line.period[0]), as_datetime(line.period[1])),
+        discount_amount=line.discount,
         tax_amount=line.tax,
     )
 
@@ -116,10 +140,29 @@ def _advance(account: StripeAccount, invoice: str, bill: Bill, now: int) -> None
     settled = as_datetime(bill.settled)
     if bill.outcome == "paid":
         account.pay(invoice, settled)
+        if bill.settled + DAY < now:
+            _give_back(account, invoice, bill)
     elif bill.outcome == "void":
         account.void(invoice, settled)
     else:
         account.mark_uncollectible(invoice, settled)
+
+
+def _give_back(account: StripeAccount, invoice: str, bill: Bill) -> None:
+    """Let a part of what was paid go back the day after."""
+    if bill.given_back is None:
+        return
+    kind, amount = bill.given_back
+    instant = as_datetime(bill.settled + DAY)
+    if kind == "credit note":
+        account.add_credit_note(invoice, amount, at=instant)
+        return
+    [payment] = [row for row in account.listed("invoice_payments") if row["invoice"] == invoice]
+    refund = account.add_refund(payment["id"], amount, at=instant)
+    if kind == "refund by credit note":
+        account.add_credit_note(invoice, amount, refund=refund, refunded=amount, at=instant)
+    elif kind == "failed refund":
+        account.fail_refund(refund, instant)
 
 
 def _status(life: Life, now: int) -> str:
@@ -130,9 +173,15 @@ def _status(life: Life, now: int) -> str:
     open_bills = [
         bill for bill in life.bills if bill.of_subscription and bill.finalized < now <= bill.settled
     ]
+    if life.unpaid_from is not None and not open_bills and _is_given_up(life, now):
+        return "unpaid"
     if not open_bills:
         return "active"
     return "incomplete" if open_bills[0].created == life.began else "past_due"
+
+
+def _is_given_up(life: Life, now: int) -> bool:
+    return any(bill.outcome == "uncollectible" and bill.settled < now for bill in life.bills)
 
 
 def _seconds(instant: int | None) -> int | None:

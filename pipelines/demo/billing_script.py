@@ -12,27 +12,30 @@ from typing import Literal
 
 from pipelines.demo.calendar import DAY, HOUR, MINUTE, Company, as_datetime
 
-Interval = Literal["month", "year"]
+Interval = Literal["day", "week", "month", "year"]
 Outcome = Literal["paid", "void", "uncollectible"]
+Given = Literal["refund", "failed refund", "credit note", "refund by credit note"]
 Plan = Literal["plus", "family"]
 
 MONTHLY_PRICES: dict[str, dict[Plan, int]] = {
     "eur": {"plus": 990, "family": 1_790},
     "usd": {"plus": 1_090, "family": 1_990},
     "jpy": {"plus": 1_500, "family": 2_800},
+    "kwd": {"plus": 3_250, "family": 5_900},
 }
 CURRENCIES, CURRENCY_SHARES = ("eur", "usd", "jpy"), (55, 38, 7)
-MONTHS_PAID_A_YEAR = 10
+# What an interval costs, in prices of a month.
+MONTHS_PAID: dict[Interval, float] = {"day": 0.05, "week": 0.3, "month": 1, "year": 10}
 EUR_TAX_PERCENT = 19
 TRIAL_DAYS = 14
 GIVEN_UP_AFTER = 14 * DAY
 OTHER_PLAN: dict[Plan, Plan] = {"plus": "family", "family": "plus"}
-SERVICE_FEE = {"eur": 4_900, "usd": 5_500, "jpy": 8_000}
+SERVICE_FEE = {"eur": 4_900, "usd": 5_500, "jpy": 8_000, "kwd": 17_000}
 
 
 def price(currency: str, plan: Plan, interval: Interval) -> int:
     """Give the price of a plan for one interval."""
-    return MONTHLY_PRICES[currency][plan] * (MONTHS_PAID_A_YEAR if interval == "year" else 1)
+    return round(MONTHLY_PRICES[currency][plan] * MONTHS_PAID[interval])
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class BillLine:
     plan: Plan | None = None
     period: tuple[int, int] | None = None
     is_proration: bool = False
+    discount: int = 0
+    """What discounts take off; the tax is of the rest."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +63,13 @@ class Bill:
     balance_before: int = 0
     """The customer's balance; below 0 is money that the customer has with us."""
     of_subscription: bool = True
+    given_back: tuple[Given, int] | None = None
+    """How a part of what was paid went back, a day after it was settled, and how much."""
 
     @property
     def total(self) -> int:
         """What it amounts to, tax included; negative ones go to the balance."""
-        return sum(line.amount + line.tax for line in self.lines)
+        return sum(line.amount - line.discount + line.tax for line in self.lines)
 
     @property
     def due(self) -> int:
@@ -84,6 +91,14 @@ class Life:
     """The current one."""
     asked_to_end: int | None = None
     ends: int | None = None
+    unpaid_from: int | None = None
+    """Begin of the period that was never paid, where the subscription then stays as it is."""
+    plans: list[tuple[int, Plan]] = field(default_factory=list)
+    """From which instant on which plan, in order."""
+    percentages: tuple[int, ...] = ()
+    """Discounts for as long as the subscription lives, one after the other, in percent."""
+    amount_off: int = 0
+    """What comes off each cycle besides, in minor units."""
     bills: list[Bill] = field(default_factory=list)
 
 
@@ -111,6 +126,13 @@ def months_later(instant: int, months: int) -> int:
     return int(dt.datetime.combine(dt.date(year, month, day), start.timetz()).timestamp()) * 1000
 
 
+def cycles_later(instant: int, interval: Interval, number: int) -> int:
+    """The begin of a later cycle."""
+    if interval in ("day", "week"):
+        return instant + number * DAY * (7 if interval == "week" else 1)
+    return months_later(instant, number * (12 if interval == "year" else 1))
+
+
 class _Script:
     def __init__(self, company: Company, number: int, began: int) -> None:
         self.chance = Random(f"customer {number}")
@@ -122,7 +144,25 @@ class _Script:
             interval="year" if self.chance.random() < 0.22 else "month",
             began=began,
         )
+        self._rare = Random(f"rarities {number}")
+        self._make_rare()
+        self.life.plans = [(began, self.life.plan)]
         self.balance = 0
+
+    def _make_rare(self) -> None:
+        """Give some lives what few have: short cycles, a currency with three decimals, discounts."""
+        life, rare = self.life, self._rare
+        kind = rare.random()
+        if kind < 0.03:
+            life.currency = "kwd"
+        elif kind < 0.06:
+            life.interval = "week"
+        elif kind < 0.08:
+            life.interval = "day"
+        if rare.random() < 0.12:
+            life.percentages = rare.choice([(10,), (25,), (10, 20)])
+        if rare.random() < 0.06:
+            life.amount_off = price(life.currency, life.plan, life.interval) // 5
 
     def play(self) -> Life:
         """Play the life until it ends or lies ahead."""
@@ -147,11 +187,10 @@ class _Script:
                 return
 
     def _periods(self, anchor: int) -> Iterator[tuple[int, int]]:
-        step = 12 if self.life.interval == "year" else 1
         number = 0
-        while (start := months_later(anchor, number * step)) < self.now:
+        while (start := cycles_later(anchor, self.life.interval, number)) < self.now:
             number += 1
-            yield start, months_later(anchor, number * step)
+            yield start, cycles_later(anchor, self.life.interval, number)
 
     def _play_period(self, start: int, end: int) -> bool:
         """Play one period that is paid in advance; say whether another one follows."""
@@ -165,12 +204,20 @@ class _Script:
             finalized += HOUR
             if payment < 0.02:
                 self._bill([line], start, finalized, "uncollectible", finalized + GIVEN_UP_AFTER)
-                self._end(finalized + GIVEN_UP_AFTER)
+                if self._rare.random() < 0.4:
+                    # Kept though nobody pays: no more is billed.
+                    life.unpaid_from = start
+                else:
+                    self._end(finalized + GIVEN_UP_AFTER)
                 return False
             if payment < 0.07:
                 paid_after = 3 * DAY
         self._bill([line], start, finalized, "paid", finalized + paid_after)
+        self._give_back(line)
         middle = start + (end - start) // DAY // 2 * DAY
+        if end - start <= 7 * DAY:
+            # So short a cycle is left at its end, if at all.
+            ending = 1 if ending < 0.99 else 0.1
         if ending < 0.05:
             self._change_plan(middle, end)
         elif ending < 0.065:
@@ -197,6 +244,15 @@ class _Script:
         ]
         self._bill(lines, at, at)
         life.plan = after
+        life.plans.append((at, after))
+
+    def _give_back(self, line: BillLine) -> None:
+        """Let some customers have a part of their money back."""
+        if self._rare.random() >= 0.04 or self.life.bills[-1].due == 0:
+            return
+        kind: Given = self._rare.choice(["refund", "failed refund", "credit note", "refund by credit note"])
+        bill = self.life.bills[-1]
+        self.life.bills[-1] = replace(bill, given_back=(kind, max(bill.due // 3, 1)))
 
     def _fee(self) -> None:
         """Bill a fee by mistake; it is declared void two days later."""
@@ -208,9 +264,15 @@ class _Script:
         self, amount: int, plan: Plan, period: tuple[int, int], *, is_proration: bool = False
     ) -> BillLine:
         percent = EUR_TAX_PERCENT if self.life.currency == "eur" else 0
+        sign = -1 if amount < 0 else 1
+        left = abs(amount)
         # Halves away from zero: what is given back is what was taken.
-        tax = (2 * abs(amount) * percent + 100) // 200 * (-1 if amount < 0 else 1)
-        return BillLine(amount, tax, plan, period, is_proration)
+        for percentage in self.life.percentages:
+            left -= (2 * left * percentage + 100) // 200
+        if not is_proration:
+            left = max(left - self.life.amount_off, 0)
+        tax = (2 * left * percent + 100) // 200 * sign
+        return BillLine(amount, tax, plan, period, is_proration, discount=amount - left * sign)
 
     def _bill(
         self,

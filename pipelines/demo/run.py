@@ -2,6 +2,7 @@
 
 import datetime as dt
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from pipelines.demo import settings
@@ -39,12 +40,21 @@ never_falls = true
 
 
 FILES = "demo-files"
+LATE_DAY_AGE = 15
+"""Days before today of the day whose events come late, when its figures were final."""
 SECONDS_BETWEEN_LINES = 2.0
 
 
-def load_company(warehouse: Warehouse, folder: Path, progress: Progress, today: dt.date) -> list[LoadReport]:
+def load_company(
+    warehouse: Warehouse,
+    folder: Path,
+    progress: Progress,
+    today: dt.date,
+    before_late_day: Callable[[], None] = lambda: None,
+) -> list[LoadReport]:
     """Write the company as it is at noon UTC of `today` into `folder`, and load it.
 
+    The events of one day come late: in the first run of a folder, they are loaded after `before_late_day` was called.
     Nothing is written but the subfolder `demo-files` and the warehouse. A second call on the same day loads
     no event twice. Raises KpiError where the folder cannot be written, where the warehouse is not a demo's,
     or where a source stops.
@@ -58,9 +68,11 @@ def load_company(warehouse: Warehouse, folder: Path, progress: Progress, today: 
     company = Company(today)
     progress(f"Making up a company: {WINDOW_DAYS} days of events up to {today}")
     with StripeServer(stripe_account(company)) as stripe, PageServer() as site:
-        targets = files / "scraped.toml"
+        targets, late = files / "scraped.toml", None
         try:
+            known = set((files / "events").glob("*"))
             written = write_events(company, files / "events")
+            late = _held_back(company, files, known)
             targets.write_text(TARGETS.format(site=site.url), encoding="utf-8")
         except OSError as error:
             raise KpiError(
@@ -78,7 +90,30 @@ def load_company(warehouse: Warehouse, folder: Path, progress: Progress, today: 
             for name in own:
                 progress(f"Loading {name}")
                 reports.append(source_module(name).load(warehouse, _now_and_then(progress)))
+        if late:
+            before_late_day()
+            progress(f"A day of events comes late: {late.name}")
+            late.rename(files / "events" / late.name)
+            with settings.only(own):
+                _add(reports[0], source_module("events").load(warehouse, _now_and_then(progress)))
     return reports
+
+
+def _held_back(company: Company, files: Path, known: set[Path]) -> Path | None:
+    """Take the file of the late day out of the folder, unless it was there before the run."""
+    day = company.date(company.last_day - LATE_DAY_AGE)
+    [path] = (files / "events").glob(f"events-{day}.*")
+    if path in known:
+        return None
+    return path.rename(files / path.name)
+
+
+def _add(report: LoadReport, further: LoadReport) -> None:
+    """Put what a second load of the source did to what the first one did."""
+    for table, count in further.rows.items():
+        report.rows[table] = report.rows.get(table, 0) + count
+    report.notes += further.notes
+    report.failures += further.failures
 
 
 def _now_and_then(progress: Progress) -> Progress:

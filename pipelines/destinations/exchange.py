@@ -19,7 +19,8 @@ ATTEMPTS = 6
 LONGEST_WAIT = 120.0
 _SECONDS = (10.0, 60.0)
 _REFUSED_FOR_NOW = {429, 529}
-_FAILED = {500, 502, 503, 504}
+# 409 is a collision of two writes.
+_FAILED = {409, 500, 502, 503, 504}
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ class Metric:
 
     metric_key: str
     name: str
-    description: str
     prefix: str
     suffix: str
     value_type: ValueType

@@ -7,7 +7,7 @@ period before the gap does not stand in for it.
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from pipelines.digest.facts import (
@@ -59,9 +59,12 @@ def make_digest(
     """Make the digest of a date from the metrics flagged for it; only periods that ended before the date count.
 
     Every metric has a line, also one without any row; an amount has one for each currency. For the audience
-    `published` metrics that are not published have none.
+    `published` metrics that are not published have none, and the others neither target nor owner.
     """
     shown = [metric for metric in metrics if audience == "internal" or metric.audience == "published"]
+    if audience == "published":
+        # What is aimed at, and by whom, is no published figure.
+        shown = [replace(metric, target=None, owner="") for metric in shown]
     shown.sort(key=lambda metric: not metric.is_north_star)
     by_metric: dict[str, list[Point]] = defaultdict(list)
     for point in points:

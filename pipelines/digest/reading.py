@@ -18,7 +18,6 @@ _METRICS = """
 select
     metric_key,
     name,
-    description,
     prefix,
     suffix,
     value_type,
@@ -121,7 +120,7 @@ def _catalogue(warehouse: Warehouse) -> list[Metric]:
 
 def _metric(row: dict[str, Any]) -> Metric:
     target = _decimal(row["target"])
-    texts = {name: row[name] or "" for name in ("description", "prefix", "suffix", "owner")}
+    texts = {name: row[name] or "" for name in ("prefix", "suffix", "owner")}
     return Metric(
         metric_key=row["metric_key"],
         name=row["name"] or row["metric_key"],
@@ -137,14 +136,16 @@ def _metric(row: dict[str, Any]) -> Metric:
 
 def _point(row: dict[str, Any]) -> Point:
     has_value = row["state"] in {"final", "provisional"}
+    value = _decimal(row["value"]) if has_value else None
     return Point(
         metric_key=row["metric_key"],
         grain=row["grain"],
         dimension=row["dimension"] or "",
         start=row["period_start_date"],
         end=row["period_end_date"],
-        value=_decimal(row["value"]) if has_value else None,
-        state=row["state"],
+        value=value,
+        # A value that is none (NaN, infinite) is never shown as one.
+        state="broken" if has_value and value is None else row["state"],
     )
 
 
@@ -164,8 +165,9 @@ def _restated(row: dict[str, Any]) -> Restated:
 
 
 def _decimal(value: Any) -> Decimal | None:
-    """Give a number as a decimal: of a double, the shortest that stands for it."""
-    return None if value is None else Decimal(str(value))
+    """Give a finite number as a decimal: of a double, the shortest that stands for it."""
+    number = None if value is None else Decimal(str(value))
+    return number if number is not None and number.is_finite() else None
 
 
 def _instant(value: dt.datetime) -> dt.datetime:

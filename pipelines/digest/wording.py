@@ -2,12 +2,14 @@
 
 import datetime as dt
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 from pipelines.digest.facts import Digest, Judgement, Line, Point, Restatement, State
 from pipelines.digest.making import is_percentage
 
 MOST_RESTATEMENTS = 5
+# A double may have 309 digits before the point.
+_ANY_SIZE = Context(prec=400)
 _WHY: dict[State, str] = {
     "final": "final",
     "provisional": "provisional",
@@ -116,7 +118,7 @@ def _of(point: Point, year: int) -> str:
 
 def _value(line: Line, year: int) -> str:
     if line.current is None or line.current.value is None:
-        return "No final value yet."
+        return "No final value."
     return f"{amount(line, line.current.value)} ({_of(line.current, year)})"
 
 
@@ -180,7 +182,7 @@ def _restated(line: Line, restatement: Restatement, year: int) -> str:
 
 
 def _rounded(value: Decimal, decimals: int) -> Decimal:
-    return value.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_EVEN)
+    return value.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_EVEN, context=_ANY_SIZE)
 
 
 def _plural(count: int, noun: str) -> str:

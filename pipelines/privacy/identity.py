@@ -44,6 +44,10 @@ class Keys:
         """64 hexadecimal digits that tell equal lines in quarantine; keyed, so that no guess can be tested."""
         return hmac.digest(self.user_key, b"line\0" + line, "sha256").hex()
 
+    def erasure_id(self, user_key: str) -> str:
+        """64 hexadecimal digits that say that a user was erased, and lead from nothing stored to nobody."""
+        return hmac.digest(self.user_key, b"erased\0" + user_key.encode(), "sha256").hex()
+
     def fingerprints(self) -> dict[str, str]:
         """Tell one key from another without giving it away: 16 hexadecimal digits each."""
         return {
@@ -97,7 +101,7 @@ def load_keys(warehouse: Warehouse) -> Keys:
             "Make each with: python -c 'import secrets; print(secrets.token_hex(32))' and keep both in your secret store.",
         )
     if not warehouse.keys_file.exists():
-        _make_keys_file(warehouse.keys_file)
+        write_keys_file(warehouse.keys_file, Keys(make_key(), make_key()), is_first=True)
     return _read_keys_file(warehouse.keys_file)
 
 
@@ -110,13 +114,19 @@ def check_fingerprints(keys: Keys, stored: dict[str, str]) -> None:
         )
 
 
-def _make_keys_file(path: Path) -> None:
+def make_key() -> bytes:
+    """Make a key out of 256 random bits."""
+    return secrets.token_hex(32).encode()
+
+
+def write_keys_file(path: Path, keys: Keys, *, is_first: bool = False) -> None:
+    """Write the keys, readable by their owner only; where there is a file it is replaced, or kept if this is the first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [
         "# Keys of the pseudonyms in the warehouse beside this file. Keep them secret, and keep them:",
         "# without them no further events can be loaded into it.",
-        f'kpi_user_key = "{secrets.token_hex(32)}"',
-        f'kpi_record_key = "{secrets.token_hex(32)}"',
+        f'kpi_user_key = "{keys.user_key.decode()}"',
+        f'kpi_record_key = "{keys.record_key.decode()}"',
         "",
     ]
     scratch = path.with_name(f"{path.name}.{os.getpid()}")
@@ -125,6 +135,9 @@ def _make_keys_file(path: Path) -> None:
         file.write("\n".join(lines))
         file.flush()
         os.fsync(file.fileno())
+    if not is_first:
+        scratch.replace(path)
+        return
     try:
         # A link fails where the name is taken: of two first runs at once, both read the keys of one.
         os.link(scratch, path)

@@ -157,7 +157,9 @@ Content = dict[str, list[tuple[Any, ...]]]
 """The rows of tables, in order."""
 
 # When something was read, loaded or built, and by which load, differs from run to run.
-INSTANTS = {"created_at", "loaded_at", "fetched_at", "checked_at", "observed_at", "parsed_at"}
+INSTANTS = {"created_at", "computed_at", "loaded_at", "fetched_at", "checked_at", "observed_at", "parsed_at"}
+
+SHOWN = {"metric_versions", "metric_restatements"}
 
 
 def content(house: House, *schemas: str) -> Content:
@@ -169,7 +171,8 @@ def content(house: House, *schemas: str) -> Content:
     found = {}
     for table, names in columns:
         schema, _, name = table.partition(".")
-        if schema in schemas and not name.startswith("_dlt"):
+        # What was shown when is the history of the builds, and not a function of what is known.
+        if schema in schemas and not name.startswith("_dlt") and name not in SHOWN:
             kept = ", ".join(
                 column for column in names if column not in INSTANTS and not column.startswith("_dlt")
             )

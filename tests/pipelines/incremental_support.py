@@ -27,6 +27,29 @@ MARTS = (
 )
 SELECTED = ["stg_events__files", *(f"+{mart}" for mart in MARTS)]
 
+MODELS = (
+    *(
+        "stg_events__events",
+        "stg_events__loads",
+        "stg_events__files",
+        "stg_events__quarantine",
+        "report_dates",
+    ),
+    *(
+        "report_periods",
+        "int_metric_periods",
+        "int_period_days",
+        "int_rejected_lines",
+        "int_event_arrivals",
+        "int_load_days",
+        "int_events",
+    ),
+    *("int_tests", "int_fate_days", "int_user_days", "int_test_days", "int_sessions", "int_session_days"),
+    *("int_users", "int_period_users", "int_report_versions", "int_advanced_metrics_reports"),
+    *("int_errors_reports", "int_engagement_reports", "int_funnel_reports"),
+)
+"""All models of events, in an order in which they can be built."""
+
 _TABLES = """
 create schema raw_events;
 create table raw_events.events (
@@ -49,6 +72,48 @@ Row = tuple[Any, ...]
 
 _MANIFESTS: list[Any] = []
 """dbt's reading of the project, which does not depend on the warehouse."""
+
+
+def run(
+    warehouse: Warehouse,
+    report_date: dt.date,
+    full_refresh: bool = False,
+    select: list[str] | None = None,
+    backfill_from: dt.date | None = None,
+    tested: bool = False,
+) -> None:
+    """Build the models in this process; with their data tests only where that is asked for."""
+    backfill = f", backfill_from: {backfill_from}, backfill_to: {report_date}" if backfill_from else ""
+    arguments = [
+        *("--quiet", "build" if tested else "run"),
+        *("--vars", f"{{report_date: {report_date}{backfill}}}"),
+        *(["--exclude-resource-type", "unit_test"] if tested else []),
+        *(["--full-refresh"] if full_refresh else []),
+        *("--select", *(select or SELECTED)),
+    ]
+    _dbt(warehouse, arguments)
+
+
+def seed(warehouse: Warehouse) -> None:
+    """Load the seeds that events are read with."""
+    _dbt(warehouse, ["--quiet", "seed", "--select", "event_roles", "error_types"])
+
+
+def _dbt(warehouse: Warehouse, arguments: list[str]) -> None:
+    """Run dbt without parsing the project anew each time."""
+    state = str(warehouse.state_folder / "dbt")
+    places = ["--project-dir", str(PROJECT_ROOT), "--target-path", state, "--log-path", state]
+    with environment(**warehouse.dbt_environment()):
+        if not _MANIFESTS:
+            parse = ["--quiet", "parse", "--no-partial-parse", *places]
+            _MANIFESTS.append(dbtRunner().invoke(parse).result)
+        result: Any = dbtRunner(manifest=_MANIFESTS[0]).invoke([*arguments, *places])
+    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+    assert result.success, result.exception or [
+        (each.node.name, each.message)
+        for each in result.result
+        if each.status not in {"success", "pass", "warn"}
+    ]
 
 
 @dataclass
@@ -110,43 +175,10 @@ class Shop:
         backfill_from: dt.date | None = None,
         tested: bool = False,
     ) -> None:
-        """Run dbt in this process, without parsing the project anew each time."""
-        backfill = f", backfill_from: {backfill_from}, backfill_to: {report_date}" if backfill_from else ""
-        arguments = [
-            *("--quiet", "build" if tested else "run"),
-            *("--vars", f"{{report_date: {report_date}{backfill}}}"),
-            *(["--exclude-resource-type", "unit_test"] if tested else []),
-            *(["--full-refresh"] if full_refresh else []),
-            *("--select", *(select or SELECTED)),
-        ]
-        self.invoke(arguments)
+        run(self.warehouse, report_date, full_refresh, select, backfill_from, tested)
 
     def seed(self) -> None:
-        self.invoke(["--quiet", "seed", "--select", "event_roles", "error_types"])
-
-    def invoke(self, arguments: list[str]) -> None:
-        state = str(self.warehouse.state_folder / "dbt")
-        settings = self.warehouse.dbt_environment()
-        command = [
-            *arguments,
-            "--project-dir",
-            str(PROJECT_ROOT),
-            "--target-path",
-            state,
-            "--log-path",
-            state,
-        ]
-        with environment(**settings):
-            if not _MANIFESTS:
-                parse = ["--quiet", "parse", "--no-partial-parse", *command[len(arguments) :]]
-                _MANIFESTS.append(dbtRunner().invoke(parse).result)
-            result: Any = dbtRunner(manifest=_MANIFESTS[0]).invoke(command)
-        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
-        assert result.success, result.exception or [
-            (each.node.name, each.message)
-            for each in result.result
-            if each.status not in {"success", "pass", "warn"}
-        ]
+        seed(self.warehouse)
 
     def build_and_kill(self, report_date: dt.date, seconds: float) -> bool:
         """Start dbt as a process of its own and kill it after so many seconds; whether it was still at work."""

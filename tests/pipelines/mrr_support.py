@@ -157,8 +157,8 @@ class Raw:
         **facts: Any,
     ) -> str:
         """An invoice with its lines; totals follow from them."""
-        lines = [dict(line) for line in lines]
-        amount = sum(line["amount"] - line.get("discount_amount", 0) for line in lines)
+        own = [dict(line) for line in lines]
+        amount = sum(line["amount"] - line.get("discount_amount", 0) for line in own)
         due = max(amount, 0)
         base: dict[str, Any] = {
             "customer_id": customer or f"cus_{subscription_id}",
@@ -179,8 +179,8 @@ class Raw:
             "paid_at": created if status == "paid" else None,
         }
         invoice = self.add("invoices", **base | facts)
-        for line in lines:
-            known = {
+        for line in own:
+            known: dict[str, Any] = {
                 "line_type": "subscription_item",
                 "subscription_id": subscription_id,
                 "subscription_item_id": f"si_{subscription_id}",
@@ -202,7 +202,7 @@ class Raw:
             )
         return invoice
 
-    def build(self, *, full_refresh: bool = False) -> None:
+    def build(self) -> None:
         """Write the raw tables and build the marts of money, data tests included."""
         with duckdb.connect(str(self.warehouse.duckdb_path)) as connection:
             connection.execute("create schema if not exists raw_stripe")
@@ -231,6 +231,10 @@ class Raw:
                 connection.execute(
                     f"create or replace table raw_stripe.{table.name} as select *, 'load' as _dlt_load_id from arrow"
                 )
+        self.build_loaded()
+
+    def build_loaded(self) -> None:
+        """Build the marts of money from the raw tables that are there, data tests included."""
         arguments = [
             *("build", "--exclude-resource-type", "unit_test", "--indirect-selection", "cautious"),
             *("--vars", json.dumps({"report_date": None}), "--select", *(f"+{mart}" for mart in MARTS)),

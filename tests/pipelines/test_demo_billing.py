@@ -12,14 +12,14 @@ from pipelines.demo.calendar import Company, as_datetime
 TODAY = dt.date(2026, 11, 21)
 
 
-def test_about_150_customers_pay_in_three_currencies() -> None:
+def test_about_150_customers_pay_in_four_currencies() -> None:
     account = stripe_account(Company(TODAY))
     statuses = Counter(row["status"] for row in account.listed("subscriptions"))
     assert 130 <= statuses["active"] + statuses["past_due"] <= 170
-    assert {"active", "past_due", "trialing", "canceled"} <= set(statuses)
-    assert {row["currency"] for row in account.listed("invoices")} == {"eur", "usd", "jpy"}
+    assert {"active", "past_due", "trialing", "canceled", "unpaid"} <= set(statuses)
+    assert {row["currency"] for row in account.listed("invoices")} == {"eur", "usd", "jpy", "kwd"}
     intervals = {row["items"][0]["price"]["recurring"]["interval"] for row in account.listed("subscriptions")}
-    assert intervals == {"month", "year"}
+    assert intervals == {"day", "week", "month", "year"}
 
 
 def test_every_kind_of_invoice_is_there() -> None:
@@ -100,3 +100,13 @@ def test_a_month_after_the_31st_is_the_last_day_of_the_next() -> None:
         "2027-03-31T09:30:00+00:00",
         "2028-02-29T09:30:00+00:00",
     ]
+
+
+def test_money_goes_back_in_every_way() -> None:
+    account = stripe_account(Company(TODAY))
+    assert {row["status"] for row in account.listed("refunds")} == {"succeeded", "failed"}
+    notes = account.listed("credit_notes")
+    assert any(row["refunds"] for row in notes)
+    assert any(not row["refunds"] for row in notes)
+    discounts = [len(row["discounts"]) for row in account.listed("subscriptions")]
+    assert max(discounts) > 1, "stacked discounts"

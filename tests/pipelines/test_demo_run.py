@@ -67,10 +67,16 @@ class Demo:
     def figures(self) -> dict[str, list[tuple[Any, ...]]]:
         """Every row of every mart, without the instant of the build."""
         marts = self.rows(
-            "select table_name from information_schema.tables where table_schema = 'kpi_internal' order by 1"
+            "select table_name from information_schema.tables where table_schema = 'kpi_internal'"
+            " and table_name not in ('metric_versions', 'metric_restatements') order by 1"
         )
         return {
-            mart: sorted(self.rows(f"select * exclude (created_at) from kpi_internal.{mart}"), key=repr)
+            mart: sorted(
+                self.rows(
+                    f"select columns(lambda c: c not in ('created_at', 'computed_at')) from kpi_internal.{mart}"
+                ),
+                key=repr,
+            )
             for (mart,) in marts
         }
 

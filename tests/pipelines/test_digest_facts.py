@@ -189,7 +189,7 @@ def test_the_north_star_is_first_and_every_flagged_metric_has_a_line(tmp_path: P
         "paid_amount:jpy",
         "never_loaded",
     ]
-    assert worded(digest).statements[-1].value == "No final value yet."
+    assert worded(digest).statements[-1].value == "No final value."
 
 
 def test_currencies_stand_apart_with_their_own_decimals(tmp_path: Path) -> None:
@@ -233,9 +233,33 @@ def test_published_figures_come_from_the_published_tables_alone(tmp_path: Path) 
     assert "paid_amount" not in {line.metric.metric_key for line in digest.lines}
     statements = worded(digest).statements
     assert statements[0].comparison == "Up 10 (+2.5%) from 400 (Oct 26 - Nov 1), which is good."
-    assert [statement.value for statement in statements[1:]] == ["No final value yet."] * 4
+    assert [statement.value for statement in statements[1:]] == ["No final value."] * 4
     everything = text(worded(digest)) + str(trends(digest) or "")
     assert not [exact for exact in ("405", "398", "412", "418", "1,312", "89.") if exact in everything]
+
+
+def test_targets_and_owners_stay_in_the_company(tmp_path: Path) -> None:
+    figures = company()
+    figures.metrics[0] |= {"target": 54321, "owner": "Ana"}
+    digest = digest_of(tmp_path, figures, "published")
+    assert digest.lines[0].metric.target is None
+    assert digest.lines[0].metric.owner == ""
+    assert "54,321" not in text(worded(digest))
+
+
+def test_values_of_any_size_are_written_and_what_is_no_number_is_broken(tmp_path: Path) -> None:
+    figures = Figures()
+    figures.metric("huge", name="A", value_type="gauge")
+    figures.weeks("huge", 1e300, 1, -1e300)
+    figures.metric("odd", name="B")
+    figures.weeks("odd", float("inf"), 1, 5)
+    figures.week("odd", "2026-11-16", float("nan"))
+    huge, odd = worded(digest_of(tmp_path, figures)).statements
+    assert huge.value.startswith("-1,000,000,000,")
+    assert odd.sentences[1:] == (
+        "No value for Oct 26 - Nov 1 (broken: its source failed) to compare with.",
+        "No value for Nov 16 - Nov 22 (broken: its source failed).",
+    )
 
 
 def test_without_published_figures_internal_ones_do_not_stand_in(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from mrr_support import SYNCED_AT, Ledger, Raw, at, shown
@@ -22,7 +23,9 @@ def cases(raw: Raw) -> None:
     """Every row of the table, and what is like it."""
     raw.price("monthly", "usd", 10_000)
     for name, status in (("active", "active"), ("trialing", "trialing"), ("expired", "incomplete_expired")):
-        trial = {"trial_start_at": at(11, 10), "trial_end_at": at(11, 24)} if name == "trialing" else {}
+        trial: dict[str, Any] = (
+            {"trial_start_at": at(11, 10), "trial_end_at": at(11, 24)} if name == "trialing" else {}
+        )
         raw.subscription(name, [{"price_id": "monthly"}], created=at(11, 10), status=status, **trial)
     raw.invoice(
         "active", at(10, 25), [{"amount": 10_000, "price_id": "monthly", "period": month(at(10, 25))}]
@@ -94,7 +97,7 @@ def cases(raw: Raw) -> None:
         [{"amount": -100_434, "quantity": 2, **change}, {"amount": 150_652, "quantity": 3, **change}],
     )
 
-    stacked = [
+    stacked: list[dict[str, Any]] = [
         {
             "amount_off": 500,
             "currency": "usd",
@@ -206,7 +209,7 @@ def further_cases(raw: Raw) -> None:
     raw.invoice("taxed_line", at(11, 1), [line], currency="eur")
 
     # Begins: after a trial, at a resumption, at the first payment, never before it was made.
-    trial = {"trial_start_at": at(10, 1), "trial_end_at": at(10, 15)}
+    trial: dict[str, Any] = {"trial_start_at": at(10, 1), "trial_end_at": at(10, 15)}
     raw.subscription("after_trial", [{"price_id": "monthly"}], created=at(10, 1), **trial)
     raw.invoice(
         "after_trial", at(10, 1), [{"amount": 0, "price_id": "monthly", "period": (at(10, 1), at(10, 15))}]

@@ -67,8 +67,8 @@ def mrr(life: Life, instant: dt.datetime) -> Fraction:
         if discount.amount is not None:
             amount = max(amount - discount.amount, Fraction(0))
     amount = amount * 100 / (100 + life.inclusive_tax)
-    a_year = amount * CYCLES_A_YEAR[life.interval] / life.interval_count
-    return a_year / 12 / 10**life.decimals
+    a_year: Fraction = amount * CYCLES_A_YEAR[life.interval] / life.interval_count
+    return a_year / Fraction(12 * 10**life.decimals)
 
 
 def day_ends(

@@ -12,6 +12,7 @@
 {{- refuse_to_release_again() }}
 {%- set has_released = is_incremental() and first_column('select 1 from ' ~ this ~ ' limit 1') | length > 0 %}
 {%- set periods = unreleased_periods() %}
+{%- set margin = privacy_parameters().base - 1 %}
 
 -- depends_on: {{ ref('release_parameters') }}
 -- depends_on: {{ ref('report_dates') }}
@@ -227,7 +228,8 @@ bounded as (
     select
         *,
         {{ least_users_behind('shown_value') }} as least_users,
-        {{ least_events_behind('shown_value') }} as least_events
+        {{ least_events_behind('shown_value') }} as least_events,
+        {{ users_left_open('shown_value') }} as open_users
     from shown
 
 ),
@@ -240,14 +242,26 @@ beside as (
         {{ sum_beside('engagement_users', ['new_success', 'returning_success'], 'shown_value') }} as users_with_success,
         {{ sum_beside('error_buckets', ['1', '2', '3_to_5', '6_or_more'], 'shown_value') }} as users_with_error,
         greatest(
-            {{ sum_beside('engagement_users', ['new_success', 'returning_success'], 'least_users') }},
+            {{ sum_beside('engagement_users', ['new_success', 'returning_success'], 'least_users') }}
+            + greatest(
+                0,
+                {{ sum_beside('engagement_users', ['new_success'], 'open_users') }} - {{ margin }},
+                {{ sum_beside('engagement_users', ['returning_success'], 'open_users') }} - {{ margin }}
+            ),
             {{ sum_beside('sessions', ['first_try'], 'least_events') }}
         ) as least_successes,
         greatest(
             {{ sum_beside('error_buckets', ['1'], 'least_users') }}
             + 2 * {{ sum_beside('error_buckets', ['2'], 'least_users') }}
             + 3 * {{ sum_beside('error_buckets', ['3_to_5'], 'least_users') }}
-            + 6 * {{ sum_beside('error_buckets', ['6_or_more'], 'least_users') }},
+            + 6 * {{ sum_beside('error_buckets', ['6_or_more'], 'least_users') }}
+            + greatest(
+                0,
+                {{ sum_beside('error_buckets', ['1'], 'open_users') }} - {{ margin }},
+                2 * {{ sum_beside('error_buckets', ['2'], 'open_users') }} - {{ margin }},
+                3 * {{ sum_beside('error_buckets', ['3_to_5'], 'open_users') }} - {{ margin }},
+                6 * {{ sum_beside('error_buckets', ['6_or_more'], 'open_users') }} - {{ margin }}
+            ),
             {{ sum_beside('errors', error_columns() + ['other'], 'least_events') }},
             {{ sum_beside('sessions', ['second_try', 'third_or_later', 'unsuccessful'], 'least_events') }}
         ) as least_errors

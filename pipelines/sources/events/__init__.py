@@ -94,7 +94,8 @@ def no_events() -> Iterable[DltResource]:
 
 def ensure_tables(warehouse: Warehouse) -> None:
     """Make the raw tables if they are not there, for models that read them."""
-    if not query(warehouse, f"select count(*) as stored from {warehouse.dataset('events')}.files"):  # noqa: S608 - a name of ours
+    # The youngest of them: a warehouse of before it has the others.
+    if not query(warehouse, f"select count(*) as stored from {warehouse.dataset('events')}.erasures"):  # noqa: S608 - a name of ours
         run_pipeline(warehouse, warehouse.pipeline("events"), no_events())
 
 
@@ -121,6 +122,7 @@ def load(warehouse: Warehouse, progress: Progress) -> LoadReport:
     stored = _stored(warehouse)
     for row in stored[:1]:
         check_fingerprints(keys, row)
+    erased = erasures(warehouse)
     known = {(row["source_file"], row["size_bytes"], _utc(row["modified_at"])) for row in stored}
     new = [file for file in [*files, *handed_over] if file.identity not in known]
     report = LoadReport("events", {"events": 0, "quarantine": 0, "files": 0})
@@ -141,7 +143,7 @@ def load(warehouse: Warehouse, progress: Progress) -> LoadReport:
     batches = _loads(new)
     batches.extend([source] for source in records)
     for batch in batches or ([] if stored else [[]]):
-        reading = Reading(batch, mapping, keys, folder, loaded_at, progress)
+        reading = Reading(batch, mapping, keys, folder, loaded_at, progress, erased)
         try:
             run_pipeline(warehouse, pipeline, events(reading))
         finally:
@@ -150,6 +152,12 @@ def load(warehouse: Warehouse, progress: Progress) -> LoadReport:
     loaded = {name.removeprefix(INBOX) for name, _, _ in known if name and name.startswith(INBOX)}
     inbox.prune("events", loaded, loaded_at)
     return report
+
+
+def erasures(warehouse: Warehouse) -> frozenset[str]:
+    """Give what tells the users who were forgotten (`Keys.erasure_id`)."""
+    rows = query(warehouse, f"select erasure_id from {warehouse.dataset('events')}.erasures")  # noqa: S608 - a name of ours
+    return frozenset(row["erasure_id"] for row in rows)
 
 
 def _inbox_files(inbox: Inbox) -> list[EventFile]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.errors import KpiError
 from pipelines.privacy.identity import Keys
@@ -24,6 +25,8 @@ from pipelines.sources.events.spool import Spool
 
 SHOWN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 MOST_NAMES = 20
+ERASED = "erased"
+"""Why a line of a user who was forgotten is left out."""
 MOST_EXAMPLES = 3
 SHOW_EVERY = 1_000_000
 
@@ -72,7 +75,9 @@ class Reading:
         folder: Path,
         loaded_at: dt.datetime,
         progress: Callable[[str], None],
+        erased: frozenset[str] = frozenset(),
     ) -> None:
+        self._erased = erased
         self._files = files
         self._mapping = mapping
         self._keys = keys
@@ -145,6 +150,7 @@ class Reading:
         for outcome in readers.read(file):
             if size is not None:
                 size -= outcome.left_over
+            outcome.events = [self._without_erased(rows, outcome) for rows in outcome.events]
             for rows in outcome.events:
                 self._spools["events"].add(self._event_rows(file, rows, load_id))
             if outcome.rejected:
@@ -154,6 +160,22 @@ class Reading:
                 self._progress(f"events: {file.name}: {count.lines:,} lines")
                 shown += SHOW_EVERY
         return size
+
+    def _without_erased(self, rows: pa.Table, outcome: Outcome) -> pa.Table:
+        """Leave out the events of users who were forgotten; of them the place alone is kept."""
+        if not self._erased:
+            return rows
+        users = rows.column("user_key").combine_chunks().cast(pa.string())
+        gone = [user for user in pc.unique(users).to_pylist() if user and self._is_erased(user)]
+        if not gone:
+            return rows
+        is_gone = pc.is_in(users, pa.array(gone, pa.string()))
+        numbers = rows.column("line_number").filter(is_gone).to_pylist()
+        outcome.rejected += [Rejected(number, ERASED, None, "") for number in numbers]
+        return rows.filter(pc.invert(is_gone))
+
+    def _is_erased(self, user_key: str) -> bool:
+        return self._keys.erasure_id(user_key) in self._erased
 
     def _fail(self, failure: str) -> None:
         for spool in self._spools.values():

@@ -67,11 +67,21 @@ KEY_FINGERPRINTS = pa.schema(
     ]
 )
 
+ERASURES = pa.schema(
+    [
+        pa.field("erasure_id", TEXT, nullable=False),
+        pa.field("erased_at", INSTANT, nullable=False),
+        *LOAD,
+    ]
+)
+"""Users whose events are never stored again. Written by pipelines/privacy/forget.py, never by a load."""
+
 ALL = {
     "events": EVENTS,
     "quarantine": QUARANTINE,
     "files": FILES,
     "key_fingerprints": KEY_FINGERPRINTS,
+    "erasures": ERASURES,
 }
 
 FROZEN = {"tables": "evolve", "columns": "freeze", "data_type": "freeze"}

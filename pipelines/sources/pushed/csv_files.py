@@ -62,9 +62,9 @@ def push_file(warehouse: Warehouse, path: Path, progress: Progress) -> PushRepor
                 lines = list(_lines(warehouse, batch, names, metrics, path.name, report))
                 inbox.append("metric_values", lines)
                 progress(f"{path.name}: {report.taken + report.left_out:,} rows")
-    except FileNotFoundError:
-        raise SettingError(f"There is no file {path}.", "Name a CSV file.") from None
     except OSError as error:
+        if not path.exists():
+            raise SettingError(f"There is no file {path}.", "Name a CSV file.") from None
         what = (
             f"{path} cannot be read" if error.filename == str(path) else f"{inbox.folder} cannot be written"
         )

@@ -119,6 +119,8 @@ class _Reading:
     rows: dict[str, list[Row]] = field(default_factory=lambda: {name: [] for name in TABLES})
     known: dict[str, Row] = field(default_factory=dict)
     """The values of this load, by their ids."""
+    quarantined: set[tuple[Any, ...]] = field(default_factory=set)
+    """The keys of the rows of this load that are left out."""
     left_out: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     examples: dict[tuple[str, str, str], list[int]] = field(default_factory=dict)
 
@@ -271,6 +273,11 @@ def _leave_out(
     line_hash: str,
     received_at: dt.datetime | None,
 ) -> None:
+    key = (place["source_file"], place["line_number"], reason, line_hash)
+    if key in reading.quarantined:
+        # The same file was pushed twice.
+        return
+    reading.quarantined.add(key)
     row = place | {"reason": reason, "field": about, "line_hash": line_hash, "received_at": received_at}
     reading.rows["quarantine"].append(row)
     group = (place["source_file"], reason, about or "")

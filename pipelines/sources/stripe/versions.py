@@ -46,7 +46,7 @@ def state_hash(subscription: Row, items: list[Row], discounts: list[Row]) -> str
     state = [
         [subscription.get(name) for name in STATE],
         sorted([item["id"], *(item.get(name) for name in _ITEM)] for item in items),
-        sorted([discount.get(name) or "" for name in _DISCOUNT] for discount in discounts),
+        sorted(([discount.get(name) for name in _DISCOUNT] for discount in discounts), key=str),
     ]
     return hashlib.sha256(json.dumps(state, default=str).encode()).hexdigest()[:32]
 
