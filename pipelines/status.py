@@ -94,15 +94,14 @@ def built_lines(warehouse: Warehouse) -> Iterator[str]:
         yield "last report: none yet; build it with: kpi build"
         return
     yield f"last report: {built['report_date']}, built {built['built_at'].astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
-    periods = [
-        (grain, newest["last_date"])
-        for grain in ("daily", "weekly", "monthly")
-        if (
-            newest := _one(
-                warehouse, f"select max(period_end_date) as last_date from {published}.{grain}_engagement"
-            )
-        )  # noqa: S608 - a name of ours
-    ]
+    periods = []
+    for grain in ("daily", "weekly", "monthly"):
+        newest = _one(
+            warehouse,
+            f"select max(period_end_date) as last_date from {published}.{grain}_engagement",  # noqa: S608 - a name of ours
+        )
+        if newest:
+            periods.append((grain, newest["last_date"]))
     told = ", ".join(f"{grain} to {last_date}" for grain, last_date in periods)
     yield f"last published period: {told or 'none yet'}"
     states = query(
