@@ -62,6 +62,10 @@ create table raw_events.quarantine (
 create table raw_events.files (
     source_file varchar, size_bytes bigint, modified_at timestamptz, lines bigint, events bigint,
     quarantined bigint, loaded_at timestamptz, _dlt_load_id varchar);
+create table raw_events.key_fingerprints (
+    user_key varchar, record_key varchar, loaded_at timestamptz, _dlt_load_id varchar);
+create table raw_events.erasures (
+    erasure_id varchar, erased_at timestamptz, loaded_at timestamptz, _dlt_load_id varchar);
 create table raw_events._dlt_loads (
     load_id varchar, schema_name varchar, status bigint, inserted_at timestamptz, schema_version_hash varchar);
 """

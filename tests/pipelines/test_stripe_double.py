@@ -35,17 +35,44 @@ def listed(
 
 
 def test_no_field_is_made_up(stripe: StripeServer) -> None:
-    company(stripe.account)
+    account = stripe.account
+    made = company(account)
+    coupon = account.add_coupon(amount_off=100, currency="usd", products=["prod_1"])
+    account.add_discount(coupon, subscription=made["subscription"])
+    account.add_discount(coupon, customer=made["customer"])
+    tiers = [{"up_to": 1, "unit_amount": 5}, {"unit_amount": 3}]
+    account.add_price("prod_1", "usd", None, tiers=tiers, currency_options={"eur": {"unit_amount": 4}})
+    payment = account.pay(made["open"])
+    assert payment is not None
+    refund = account.add_refund(payment, 100)
+    account.fail_refund(refund)
+    account.add_credit_note(made["open"], 100, refund=refund, refunded=100)
     classes: dict[str, type] = {
+        "coupons": sdk.Coupon,
+        "invoice_payments": sdk.InvoicePayment,
+        "credit_notes": sdk.CreditNote,
+        "refunds": sdk.Refund,
+        "balance_transactions": sdk.BalanceTransaction,
+        "events": sdk.Event,
         "invoices": sdk.Invoice,
         "customers": sdk.Customer,
         "subscriptions": sdk.Subscription,
         "prices": sdk.Price,
         "products": sdk.Product,
     }
+    expand: dict[str, Any] = {
+        "coupons": ["data.applies_to", "data.currency_options"],
+        "prices": ["data.tiers", "data.currency_options"],
+    }
     for resource, of_sdk in classes.items():
-        for row in listed(stripe, resource):
+        rows = listed(stripe, resource, limit=100, expand=expand.get(resource, []))
+        assert rows, resource
+        for row in rows:
             assert set(row) - set(of_sdk.__annotations__) == set(), resource
+    [subscription] = listed(stripe, "subscriptions", expand=["data.discounts.source.coupon"])
+    [discount] = subscription["discounts"]
+    assert set(discount) - set(sdk.Discount.__annotations__) == set()
+    assert discount["source"]["coupon"]["object"] == "coupon"
     lines = [line for invoice in listed(stripe, "invoices") for line in invoice["lines"]["data"]]
     assert {name for line in lines for name in line} - set(sdk.InvoiceLineItem.__annotations__) == set()
     items = [

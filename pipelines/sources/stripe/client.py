@@ -6,10 +6,13 @@ The SDK makes the requests and signs them; its own retries are off, because they
 
 import datetime as dt
 import email.utils
+import json
 import random
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -46,6 +49,28 @@ class CursorGone(Exception):  # noqa: N818
 
 class NotExpandable(Exception):  # noqa: N818
     """A field that was to be expanded does not exist in this version (400 on `expand`)."""
+
+
+class _Bodies(stripe.RequestsClient):
+    """Keeps the bodies of good answers aside as they came: the SDK would take most of the time to read them."""
+
+    def __init__(self, timeout: tuple[float, float]) -> None:
+        super().__init__(timeout=timeout)
+        self._kept = threading.local()
+
+    def request(  # type: ignore[override]
+        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        """Send a request; the SDK gets an empty object instead of the body of a good answer."""
+        body, status, answered = super().request(method, url, headers, post_data)
+        self._kept.body = body
+        return (b"{}" if status == HTTPStatus.OK else body), status, answered
+
+    def taken(self) -> bytes:
+        """The body of this thread's last answer."""
+        body: bytes = self._kept.body
+        self._kept.body = b""
+        return body
 
 
 class _Passing(Exception):  # noqa: N818
@@ -97,12 +122,13 @@ class StripeApi:
     threads: int = THREADS
 
     def __post_init__(self) -> None:
+        self._bodies = _Bodies(timeout=CONNECT_AND_READ_SECONDS)
         self._client = stripe.StripeClient(
             self.api_key,
             stripe_version=self.api_version,
             base_addresses={"api": self.base_url.rstrip("/")},
             max_network_retries=0,
-            http_client=stripe.RequestsClient(timeout=CONNECT_AND_READ_SECONDS),
+            http_client=self._bodies,
         )
 
     @property
@@ -185,9 +211,12 @@ class StripeApi:
             self.budget.wait()
         sent_at = self.clock()
         try:
-            data = self._client.raw_request("get", path, **query).data
+            self._client.raw_request("get", path, **query)
+            data = json.loads(self._bodies.taken())
+        except ValueError:
+            failure: Exception = _Passing("the body is not JSON")
         except stripe.APIConnectionError as error:
-            failure: Exception = _Passing(_connection_problem(error))
+            failure = _Passing(_connection_problem(error))
         except stripe.StripeError as error:
             failure = self._failure(path, error)
         else:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.sources.stripe.batches import Batch
-from pipelines.sources.stripe.columns import Table
+from pipelines.sources.stripe.columns import INSTANT, Table, as_instant
 from pipelines.sources.stripe.resources import RESOURCES
 from pipelines.sources.stripe.shapes.reading import Row
 from pipelines.sources.stripe.store import Store
@@ -77,6 +77,8 @@ def _compared(table: Table, stored: Iterable[Row], rows: list[Row]) -> Iterator[
             continue
         for column in table.columns:
             old, new = before.get(column.name), row[column.name]
+            if column.kind is INSTANT:
+                new = as_instant(new)
             if column.name not in _LEFT_OUT and old != new:
                 yield Difference(table.name, row["id"], column.name, _text(old), _text(new))
     if table.owner:
