@@ -33,6 +33,7 @@ MODELS = (
         "stg_events__loads",
         "stg_events__files",
         "stg_events__quarantine",
+        "stg_events__erasures",
         "report_dates",
     ),
     *(
@@ -62,6 +63,8 @@ create table raw_events.quarantine (
 create table raw_events.files (
     source_file varchar, size_bytes bigint, modified_at timestamptz, lines bigint, events bigint,
     quarantined bigint, loaded_at timestamptz, _dlt_load_id varchar);
+create table raw_events.erasures (
+    erasure_id varchar, erased_at timestamptz, loaded_at timestamptz, _dlt_load_id varchar);
 create table raw_events.key_fingerprints (
     user_key varchar, record_key varchar, loaded_at timestamptz, _dlt_load_id varchar);
 create table raw_events.erasures (

@@ -222,6 +222,14 @@ def test_an_object_of_an_unexpected_shape_is_put_aside_and_the_rest_is_loaded(sy
     assert len(report.notes) == 3
 
 
+@pytest.mark.parametrize("name", [None, 7, ["in_1"], {"id": "in_1"}, "two words"])
+def test_a_value_of_any_kind_in_place_of_an_id_is_refused_and_nothing_more(name: object) -> None:
+    batch = Batch(at(1), livemode=False)
+    assert not batch.add(tables.CUSTOMERS, "customer", {"id": name, "created_at": 1})
+    [fault] = batch.rows["quarantine"]
+    assert (fault["field"], fault["id"]) == ("id", "none")
+
+
 def test_nothing_personal_is_written_anywhere(synced: Synced) -> None:
     account = synced.stripe.account
     made = company(account)

@@ -27,8 +27,11 @@ def text(pattern: str) -> Callable[[Any], str]:
     compiled = re.compile(pattern)
 
     @lru_cache(maxsize=4096)
+    def has_form(value: str) -> bool:
+        return compiled.fullmatch(value) is not None
+
     def read(value: Any) -> str:
-        if not isinstance(value, str) or not compiled.fullmatch(value):
+        if not isinstance(value, str) or not has_form(value):
             raise ValueError
         return value
 
@@ -119,7 +122,7 @@ class Table:
             else:
                 try:
                     value = column.kind.read(value)
-                except (ValueError, TypeError):
+                except ValueError:
                     return Reject("unexpected", column.name)
             result[column.name] = value
         return result
