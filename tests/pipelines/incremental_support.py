@@ -94,15 +94,15 @@ def run(
         *(["--full-refresh"] if full_refresh else []),
         *("--select", *(select or SELECTED)),
     ]
-    _dbt(warehouse, arguments)
+    invoke(warehouse, arguments)
 
 
 def seed(warehouse: Warehouse) -> None:
     """Load the seeds that events are read with."""
-    _dbt(warehouse, ["--quiet", "seed", "--select", "event_roles", "error_types"])
+    invoke(warehouse, ["--quiet", "seed", "--select", "event_roles", "error_types"])
 
 
-def _dbt(warehouse: Warehouse, arguments: list[str]) -> None:
+def invoke(warehouse: Warehouse, arguments: list[str]) -> None:
     """Run dbt without parsing the project anew each time."""
     state = str(warehouse.state_folder / "dbt")
     places = ["--project-dir", str(PROJECT_ROOT), "--target-path", state, "--log-path", state]
