@@ -94,12 +94,15 @@ def built_lines(warehouse: Warehouse) -> Iterator[str]:
         yield "last report: none yet; build it with: kpi build"
         return
     yield f"last report: {built['report_date']}, built {built['built_at'].astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
-    periods = query(
-        warehouse,
-        f"select grain, max(period_end_date) as last_date from {published}.metric_data"  # noqa: S608 - a name of ours
-        " where value is not null group by grain order by grain",
-    )
-    told = ", ".join(f"{row['grain']}s to {row['last_date']}" for row in periods)
+    periods = []
+    for grain in ("daily", "weekly", "monthly"):
+        newest = _one(
+            warehouse,
+            f"select max(period_end_date) as last_date from {published}.{grain}_engagement",  # noqa: S608 - a name of ours
+        )
+        if newest:
+            periods.append((grain, newest["last_date"]))
+    told = ", ".join(f"{grain} to {last_date}" for grain, last_date in periods)
     yield f"last published period: {told or 'none yet'}"
     states = query(
         warehouse,

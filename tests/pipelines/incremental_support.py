@@ -33,6 +33,7 @@ MODELS = (
         "stg_events__loads",
         "stg_events__files",
         "stg_events__quarantine",
+        "stg_events__erasures",
         "report_dates",
     ),
     *(
@@ -62,10 +63,10 @@ create table raw_events.quarantine (
 create table raw_events.files (
     source_file varchar, size_bytes bigint, modified_at timestamptz, lines bigint, events bigint,
     quarantined bigint, loaded_at timestamptz, _dlt_load_id varchar);
-create table raw_events.key_fingerprints (
-    user_key varchar, record_key varchar, loaded_at timestamptz, _dlt_load_id varchar);
 create table raw_events.erasures (
     erasure_id varchar, erased_at timestamptz, loaded_at timestamptz, _dlt_load_id varchar);
+create table raw_events.key_fingerprints (
+    user_key varchar, record_key varchar, loaded_at timestamptz, _dlt_load_id varchar);
 create table raw_events._dlt_loads (
     load_id varchar, schema_name varchar, status bigint, inserted_at timestamptz, schema_version_hash varchar);
 """
@@ -93,15 +94,15 @@ def run(
         *(["--full-refresh"] if full_refresh else []),
         *("--select", *(select or SELECTED)),
     ]
-    _dbt(warehouse, arguments)
+    invoke(warehouse, arguments)
 
 
 def seed(warehouse: Warehouse) -> None:
     """Load the seeds that events are read with."""
-    _dbt(warehouse, ["--quiet", "seed", "--select", "event_roles", "error_types"])
+    invoke(warehouse, ["--quiet", "seed", "--select", "event_roles", "error_types"])
 
 
-def _dbt(warehouse: Warehouse, arguments: list[str]) -> None:
+def invoke(warehouse: Warehouse, arguments: list[str]) -> None:
     """Run dbt without parsing the project anew each time."""
     state = str(warehouse.state_folder / "dbt")
     places = ["--project-dir", str(PROJECT_ROOT), "--target-path", state, "--log-path", state]

@@ -56,6 +56,7 @@ class Company:
             KPI_RECORD_KEY=RECORD_KEY,
         ):
             report = events.load(self.warehouse, lambda line: None)
+            events.ensure_tables(self.warehouse)
         assert report.failures == [], report.failures
 
     def build(

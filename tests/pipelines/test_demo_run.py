@@ -20,6 +20,8 @@ from pipelines.demo.billing_script import lives
 from pipelines.demo.calendar import Company, as_datetime
 from pipelines.demo.camera import UNKNOWN_CODE
 from pipelines.errors import KpiError
+from pipelines.explain import explanation
+from pipelines.status import built_lines, sources_table
 from pipelines.warehouse import Warehouse, environment, secret, setting
 
 # The company is loaded and built once, by one process.
@@ -284,3 +286,43 @@ def test_a_folder_that_cannot_be_written_is_named_with_a_remedy(tmp_path: Path) 
     with pytest.raises(KpiError, match="cannot be written") as caught:
         run.load_company(house, tmp_path / "taken", lambda line: None, dt.date(2026, 11, 21))
     assert "--dir" in caught.value.remedy
+
+
+def test_the_late_day_restates_what_had_been_final(demo: Demo) -> None:
+    company = demo.company
+    late = company.date(company.last_day - run.LATE_DAY_AGE)
+    [(before, after, state)] = demo.rows(
+        "select value_before, value_after, state_before from kpi_internal.metric_restatements"
+        f" where metric_key = 'all_tests' and grain = 'day' and period_start_date = '{late}'"
+    )
+    [(tests,)] = demo.rows(
+        "select value from kpi_internal.metric_data"
+        f" where metric_key = 'all_tests' and grain = 'day' and period_start_date = '{late}'"
+    )
+    assert before < after == tests
+    assert state == "final"
+
+
+def test_a_figure_of_the_late_day_is_explained_with_its_loads_and_restatement(demo: Demo) -> None:
+    company = demo.company
+    house = Warehouse("duckdb", demo.folder / "warehouse.duckdb", "", "UTC")
+    text = "\n".join(
+        explanation(house, "conversion_rate", company.date(company.last_day - run.LATE_DAY_AGE), "week")
+    )
+    assert "formula: 100 x accounts_with_tests / accounts_created." in text
+    assert "numerator " in text
+    assert "loads: 2 of events" in text
+    assert " became " in text
+    with pytest.raises(KpiError, match="not in the catalogue"):
+        list(explanation(house, "nonsense", None, "day"))
+
+
+def test_status_shows_each_source_and_the_last_report(demo: Demo) -> None:
+    house = Warehouse("duckdb", demo.folder / "warehouse.duckdb", "", "UTC")
+    table = sources_table(house, as_datetime(demo.company.now) + dt.timedelta(days=9))
+    [names, _, freshness, *_] = [list(column.cells) for column in table.columns]
+    assert names == ["events", "stripe", "scraped", "pushed"]
+    assert [str(told).startswith("stale") for told in freshness] == [True, True, True, False]
+    lines = "\n".join(built_lines(house))
+    assert f"last report: {demo.company.date(demo.company.last_day)}" in lines
+    assert "restatements: " in lines

@@ -93,7 +93,7 @@ def take(company: Company, history: History, step: Step) -> None:
     if step.way == "elsewhere":
         run(replace(warehouse, reporting_timezone=ZONES[step.models % len(ZONES)]), report_date)
     elif step.way == "cut off":
-        run(warehouse, report_date, select=list(MODELS[: 8 + step.models % (len(MODELS) - 8)]))
+        run(warehouse, report_date, select=list(MODELS[: 9 + step.models % (len(MODELS) - 9)]))
     elif step.way in {"whole", "anew"}:
         run(warehouse, report_date, full_refresh=step.way == "anew")
     elif step.way == "alone":

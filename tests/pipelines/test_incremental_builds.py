@@ -62,7 +62,7 @@ def test_a_run_may_be_killed_after_any_model(tmp_path: Path, seed: int) -> None:
     shop.build(day(6))
     for number in order[1:]:
         shop.load(str(number), days[number], repeated=chance.random() < 0.3)
-        shop.build(day(6 + number), select=list(MODELS[: chance.randrange(8, len(MODELS))]))
+        shop.build(day(6 + number), select=list(MODELS[: chance.randrange(9, len(MODELS))]))
     shop.build(day(12))
     assert_equal_to_full_refresh(shop, day(12))
 

@@ -1,0 +1,110 @@
+"""A released figure never changes, whatever comes later; nothing is released a second time."""
+
+import datetime as dt
+import random
+
+import pytest
+from incremental_support import Row, Shop, invoke
+
+FIRST_DAY = dt.date(2026, 3, 2)
+REPORT_DATE = dt.date(2026, 3, 12)
+SELECTED = ["+published_daily_engagement", "+published_weekly_engagement", "+published_weekly_errors"]
+LEDGER = "select * from kpi_metrics.release_ledger order by all"
+
+
+def lines(chance: random.Random, day: dt.date, tests: int, record_key_offset: int = 0) -> list[Row]:
+    """Tests and new accounts of one day, of about a hundred users; some events are nobody's."""
+    found: list[Row] = []
+    for _ in range(tests):
+        number = chance.randrange(120)
+        user = None if chance.random() < 0.05 else f"user {number}"
+        failed = chance.random() < 0.4
+        account = user is not None and chance.random() < 0.15
+        occurred_at = dt.datetime.combine(day, dt.time(), dt.UTC) + dt.timedelta(
+            seconds=chance.randrange(86_000)
+        )
+        found.append(
+            (
+                f"e{chance.getrandbits(60)}",
+                "account_created" if account else "test_completed",
+                "app",
+                user,
+                None if user is None else random.Random(number + record_key_offset).getrandbits(60),
+                chance.choice((None, f"{day}", f"{day} again")),
+                None if account else ("error" if failed else "success"),
+                chance.choice(("camera_too_far", "analysis_error", "unheard_of")) if failed else None,
+                False,
+                occurred_at,
+                occurred_at,
+            )
+        )
+    return found
+
+
+def fingerprint(shop: Shop, load_id: str, record_key: str) -> None:
+    shop.execute(
+        f"insert into raw_events.key_fingerprints values ('user', '{record_key}', now(), '{load_id}')"
+    )
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """A warehouse with ten days of events and what was released of them."""
+    shop = Shop(tmp_path_factory.mktemp("released"))
+    chance = random.Random(3)
+    shop.load("1", [line for day in range(10) for line in lines(chance, FIRST_DAY + dt.timedelta(day), 200)])
+    fingerprint(shop, "1", "first")
+    shop.seed()
+    shop.build(REPORT_DATE, select=SELECTED)
+    return shop
+
+
+def test_whatever_comes_later_no_released_row_changes(released: Shop) -> None:
+    shop = released.copy("later")
+    before = shop.execute(LEDGER)
+    assert len(before) > 1000
+    assert max(row[2] for row in before if row[1] == "day") == REPORT_DATE - dt.timedelta(2)
+    chance = random.Random(4)
+    # Late events for released days, a user erased, another record key, other parameters, all made anew.
+    late = [line for day in range(10) for line in lines(chance, FIRST_DAY + dt.timedelta(day), 50, 1000)]
+    shop.load("2", [*late, *lines(chance, FIRST_DAY + dt.timedelta(10), 200, 1000)])
+    fingerprint(shop, "2", "second")
+    shop.execute("delete from raw_events.events where user_key = 'user 7'")
+    invoke(
+        shop.warehouse,
+        [
+            *("--quiet", "run", "--full-refresh", "--select", *SELECTED),
+            *("--vars", "{report_date: 2026-03-13, privacy_threshold: 20, privacy_base: 10}"),
+        ],
+    )
+    after = shop.execute(LEDGER)
+    assert [row for row in after if row in set(before)] == before
+    added = [row for row in after if row not in set(before)]
+    assert {(row[1], row[2]) for row in added} == {("day", REPORT_DATE - dt.timedelta(1))}
+    assert {row[6] for row in added} == {"second"}
+    assert {row[6] for row in before} == {"first"}
+    assert {row[5] for row in added}.isdisjoint({row[5] for row in before})
+    [reports] = shop.execute("select count(distinct report_date) from kpi_metrics.daily_engagement")
+    assert reports == (2,)
+
+
+def test_a_second_build_of_the_same_day_releases_nothing(released: Shop) -> None:
+    shop = released.copy("again")
+    before = shop.execute(LEDGER)
+    shop.build(REPORT_DATE, select=["release_ledger"])
+    assert shop.execute(LEDGER) == before
+
+
+def test_what_an_export_shows_is_not_measured_again_where_the_ledger_is_lost(released: Shop) -> None:
+    shop = released.copy("lost")
+    export = shop.folder / "exports" / "2026-03-12"
+    export.mkdir(parents=True)
+    shop.execute(f"copy kpi_metrics.release_ledger to '{export}/release_ledger.parquet'")
+    shop.build(REPORT_DATE, select=["release_ledger"])
+    shop.execute("drop table kpi_metrics.release_ledger")
+    with pytest.raises(AssertionError, match="kpi privacy restore"):
+        shop.build(REPORT_DATE, select=["release_ledger"])
+    [there] = shop.execute(
+        "select count(*) from information_schema.tables where table_name = 'release_ledger'"
+    )
+    assert there == (0,)
