@@ -5,7 +5,6 @@ import io
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import IO
 
 from pipelines.errors import KpiError
 from pipelines.sources.events.blocks import BYTE_ORDER_MARK, LONGEST_LINE
@@ -27,7 +26,7 @@ class Record:
 class Records:
     """Reads the records of a CSV stream; a broken one is given as such, and reading goes on at the line after it."""
 
-    stream: IO[bytes]
+    stream: io.BufferedIOBase
     may_end: Callable[[], bool]
     """Says at the end of the stream whether a last line without a line end is complete."""
     left_over: int = 0
@@ -108,14 +107,14 @@ def _is_text(raw: bytes) -> bool:
     return True
 
 
-def _raw(stream: IO[bytes]) -> io.RawIOBase:
+def _raw(stream: io.BufferedIOBase) -> io.RawIOBase:
     return stream if isinstance(stream, io.RawIOBase) else _Raw(stream)
 
 
 class _Raw(io.RawIOBase):
     """Makes a raw stream of any stream of bytes."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: io.BufferedIOBase) -> None:
         self._stream = stream
 
     def readable(self) -> bool:

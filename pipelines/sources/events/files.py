@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import IO, Any, cast
+from typing import Any, cast
 
 import fsspec  # type: ignore[import-untyped]
 
@@ -43,18 +43,18 @@ class EventFile:
         return self.is_gzip or int(self.file_system.info(self.path)["size"]) == self.size
 
     @contextmanager
-    def open_raw(self) -> Iterator[IO[bytes]]:
+    def open_raw(self) -> Iterator[io.BufferedIOBase]:
         """Open the file's own bytes."""
         with self.file_system.open(self.path, "rb") as stream:
             yield stream
 
     @contextmanager
-    def open(self) -> Iterator[IO[bytes]]:
+    def open(self) -> Iterator[io.BufferedIOBase]:
         """Open the content, unpacked, up to the size that was listed."""
         with self.open_raw() as stream:
             limited = Limited(stream, self.size)
             yield cast(
-                IO[bytes],
+                io.BufferedIOBase,
                 gzip.GzipFile(fileobj=io.BufferedReader(limited, 1 << 20)) if self.is_gzip else limited,
             )
 
@@ -62,7 +62,7 @@ class EventFile:
 class Limited(io.RawIOBase):
     """The first bytes of a stream, and no more even if it has grown."""
 
-    def __init__(self, stream: IO[bytes], size: int) -> None:
+    def __init__(self, stream: io.BufferedIOBase, size: int) -> None:
         self._stream = stream
         self._left = size
 
@@ -72,10 +72,10 @@ class Limited(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Read into a buffer."""
-        data = self._stream.read(min(len(buffer), self._left))
-        buffer[: len(data)] = data
-        self._left -= len(data)
-        return len(data)
+        with memoryview(buffer) as view:
+            read = int(self._stream.readinto(view[: self._left]))
+        self._left -= read
+        return read
 
 
 def find_files(location: str) -> list[EventFile]:

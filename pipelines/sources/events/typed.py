@@ -1,8 +1,9 @@
 """Parquet files: typed columns, which must be able to mean what the mapping says they mean."""
 
+import io
 import json
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,7 +19,9 @@ RFC_3339 = "%Y-%m-%dT%H:%M:%SZ"
 Row = dict[str, Any]
 
 
-def read_rows(stream: IO[bytes], mapping: Mapping, file_name: str) -> Iterator[tuple[list[Row], list[str]]]:
+def read_rows(
+    stream: io.BufferedIOBase, mapping: Mapping, file_name: str
+) -> Iterator[tuple[list[Row], list[str]]]:
     """Give the rows of a Parquet file, some at a time, with the names of its columns outside the mapping.
 
     Raises KpiError naming a required column that is missing or one whose type cannot mean its field.
