@@ -156,10 +156,10 @@ def _loads(warehouse: Warehouse, source: str, metric_key: str, cell: dict[str, A
     if source == "events":
         rows = query(
             warehouse,
-            "select load_days.load_id, sum(load_days.lines) as lines, max(loads.inserted_at) as loaded_at"  # noqa: S608 - the names are ours
-            f" from {warehouse.schema_prefix}intermediate.int_load_days as load_days"
-            f" left join {raw}._dlt_loads as loads on load_days.load_id = loads.load_id"
-            " where load_days.event_date between %s and %s group by load_days.load_id order by loaded_at",
+            "select arrivals.load_id, count(*) as lines, max(loads.inserted_at) as loaded_at"  # noqa: S608 - the names are ours
+            f" from {warehouse.schema_prefix}intermediate.int_event_arrivals as arrivals"
+            f" left join {raw}._dlt_loads as loads on arrivals.load_id = loads.load_id"
+            " where arrivals.event_date between %s and %s group by arrivals.load_id order by loaded_at",
             *bounds,
         )
         what = "event lines"

@@ -157,7 +157,12 @@ Content = dict[str, list[tuple[Any, ...]]]
 """The rows of tables, in order."""
 
 # When something was read, loaded or built, and by which load, differs from run to run.
-INSTANTS = {"created_at", "computed_at", "loaded_at", "fetched_at", "checked_at", "observed_at", "parsed_at"}
+INSTANTS = {
+    *("created_at", "computed_at", "loaded_at", "checked_at", "observed_at", "parsed_at"),
+    # When Stripe was asked, and for what stretch of time.
+    *("requested_at", "listing_at", "starts_at", "ends_at"),
+    *("covered_from_at", "covered_through_at", "complete_at", "backfilled_at"),
+}
 
 SHOWN = {"metric_versions", "metric_restatements"}
 

@@ -27,7 +27,7 @@ from pipelines.warehouse import Warehouse, environment, secret, setting
 # The company is loaded and built once, by one process.
 pytestmark = pytest.mark.xdist_group("demo_run")
 
-MINOR_UNITS = {"eur": Decimal("0.01"), "usd": Decimal("0.01"), "jpy": Decimal(1)}
+MINOR_UNITS = {"eur": Decimal("0.01"), "usd": Decimal("0.01"), "jpy": Decimal(1), "kwd": Decimal("0.001")}
 Day = tuple[dt.date, str]
 
 
