@@ -13,7 +13,9 @@ select
     product_id,
     currency,
     unit_amount as unit_amount_minor_units,
-    cast(coalesce(unit_amount_decimal, cast(unit_amount as string)) as {{ exact_type() }}) as exact_unit_amount_minor_units,
+    cast(
+        coalesce(unit_amount_decimal, cast(unit_amount as string)) as {{ exact_type() }}
+    ) as exact_unit_amount_minor_units,
     quantity,
     interval as billing_interval,
     interval_count as billing_interval_count,
