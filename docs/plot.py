@@ -77,8 +77,10 @@ def picture(rows: list[tuple[str, int, int]]) -> str:
     time = altair.X(
         "day:T",
         title=None,
-        scale=altair.Scale(type="utc"),
-        axis=altair.Axis(format="%b %-d", grid=False, domainColor=MUTED, tickColor=MUTED, labelColor=MUTED),
+        scale=altair.Scale(type="utc", padding=6),
+        axis=altair.Axis(
+            format="%b %-d", tickCount=8, grid=False, domainColor=MUTED, tickColor=MUTED, labelColor=MUTED
+        ),
     )
     base = altair.Chart(altair.InlineData(values=days)).encode(x=time)
     lines = base.mark_line(strokeWidth=1.5).encode(
