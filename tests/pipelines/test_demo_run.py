@@ -2,9 +2,10 @@
 
 import datetime as dt
 import os
+import statistics
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,14 @@ from typing import Any
 
 import duckdb
 import pytest
+from published_support import (
+    SESSION_RATES,
+    Leaves,
+    Publication,
+    incoherences,
+    redrawn_errors,
+    unlike_their_derivations,
+)
 
 from pipelines.demo import oddities, run, settings, users
 from pipelines.demo.billing_script import lives
@@ -21,6 +30,8 @@ from pipelines.demo.calendar import Company, as_datetime
 from pipelines.demo.camera import UNKNOWN_CODE
 from pipelines.errors import KpiError
 from pipelines.explain import explanation
+from pipelines.privacy.audit import audit
+from pipelines.privacy.publish import publish
 from pipelines.status import built_lines, sources_table
 from pipelines.warehouse import Warehouse, environment, secret, setting
 
@@ -52,9 +63,13 @@ class Demo:
         assert done.returncode == 0, done.stdout + done.stderr
         self.output = done.stdout + done.stderr
 
+    @property
+    def house(self) -> Warehouse:
+        return Warehouse("duckdb", self.folder / "warehouse.duckdb", "", "UTC")
+
     @contextmanager
     def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        with Warehouse("duckdb", self.folder / "warehouse.duckdb", "", "UTC").reader() as connection:
+        with self.house.reader() as connection:
             yield connection
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
@@ -117,6 +132,11 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     )
     demo.run()
     return demo
+
+
+@pytest.fixture(scope="module")
+def publication(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Publication:
+    return Publication.of(demo.house, tmp_path_factory.mktemp("publication"))
 
 
 def test_it_shows_its_steps_and_todays_figures(demo: Demo) -> None:
@@ -305,7 +325,7 @@ def test_the_late_day_restates_what_had_been_final(demo: Demo) -> None:
 
 def test_a_figure_of_the_late_day_is_explained_with_its_loads_and_restatement(demo: Demo) -> None:
     company = demo.company
-    house = Warehouse("duckdb", demo.folder / "warehouse.duckdb", "", "UTC")
+    house = demo.house
     text = "\n".join(
         explanation(house, "conversion_rate", company.date(company.last_day - run.LATE_DAY_AGE), "week")
     )
@@ -318,7 +338,7 @@ def test_a_figure_of_the_late_day_is_explained_with_its_loads_and_restatement(de
 
 
 def test_status_shows_each_source_and_the_last_report(demo: Demo) -> None:
-    house = Warehouse("duckdb", demo.folder / "warehouse.duckdb", "", "UTC")
+    house = demo.house
     table = sources_table(house, as_datetime(demo.company.now) + dt.timedelta(days=9))
     [names, _, freshness, *_] = [list(column.cells) for column in table.columns]
     assert names == ["events", "stripe", "scraped", "pushed"]
@@ -326,3 +346,95 @@ def test_status_shows_each_source_and_the_last_report(demo: Demo) -> None:
     lines = "\n".join(built_lines(house))
     assert f"last report: {demo.company.date(demo.company.last_day)}" in lines
     assert "restatements: " in lines
+
+
+def test_published_active_users_are_near_the_exact_ones(demo: Demo, publication: Publication) -> None:
+    """The demo draws keys of its own, so the share of its days is held loosely, and firmly over thirty other keys."""
+    exact = dict(
+        demo.rows(
+            "select period_start_date, value from kpi_internal.metric_data"
+            " where metric_key = 'active_users' and grain = 'day'"
+        )
+    )
+    errors = [
+        abs(row["active_users"] - exact[day])
+        for day, row in publication.figures()["day"].items()
+        if day in exact
+    ]
+    assert len(errors) >= 110
+    assert statistics.median(errors) <= 5
+    assert share_within(12, errors) >= 0.9
+    leaves: Leaves = defaultdict(list)
+    for day, units, contributors_key in demo.rows(
+        "select period_start_date, units, contributors_key from intermediate.int_leaves"
+        " where family = 'engagement_users' and grain = 'day' and cell != 'base' order by 1, cell"
+    ):
+        leaves[day].append((units, contributors_key))
+    assert all(sum(units for units, _ in leaves[day]) == users for day, users in exact.items())
+    redrawn = [abs(error) for error in redrawn_errors(leaves, 30)]
+    assert statistics.median(redrawn) <= 5
+    assert share_within(12, redrawn) >= 0.95
+
+
+def share_within(most: int, errors: list[int]) -> float:
+    return sum(error <= most for error in errors) / len(errors)
+
+
+def test_published_rates_of_sessions_of_the_last_weeks_are_near_the_exact_ones(
+    demo: Demo, publication: Publication
+) -> None:
+    exact = {
+        (metric, week): value
+        for metric, week, value in demo.rows(
+            "select metric_key, period_start_date, value from kpi_internal.metric_data where grain = 'week'"
+        )
+    }
+    rows = publication.built["weekly_advanced_metrics"]
+    assert len(rows) == 12
+    for row in rows:
+        for rate in SESSION_RATES:
+            assert abs(row[rate] - exact[rate, row["period_start_date"]]) <= 2, (rate, row)
+
+
+def test_every_published_figure_is_what_its_declared_derivation_gives_from_the_ledger(
+    publication: Publication,
+) -> None:
+    """The evaluator knows nothing of the SQL of the marts; it is held against the reports of every day since the first."""
+    assert len(publication.built) == 12
+    for mart, rows in publication.built.items():
+        assert len(rows) == 12
+        assert all(row in publication.reports[mart] for row in rows), mart
+    assert sum(len(rows) for rows in publication.reports.values()) > 40_000
+    assert list(unlike_their_derivations(publication, publication.built)) == []
+    assert list(unlike_their_derivations(publication, publication.reports)) == []
+
+
+def test_published_figures_never_contradict_each_other(publication: Publication) -> None:
+    figures = publication.figures()
+    assert {grain: len(rows) >= 13 for grain, rows in figures.items()} == dict.fromkeys(figures, True)
+    assert len(figures["day"]) > 380
+    assert list(incoherences(figures)) == []
+
+
+def test_figures_that_no_company_could_have_are_published_without_contradictions(
+    demo: Demo, tmp_path: Path
+) -> None:
+    """The company's figures seldom need to be made coherent; these do."""
+    publication = Publication.of(demo.house, tmp_path, with_wild_ledger=True)
+    assert list(incoherences(publication.figures())) == []
+    assert list(unlike_their_derivations(publication, publication.reports)) == []
+
+
+def test_an_export_of_the_company_withstands_the_attacker_and_has_the_same_bytes_twice(
+    demo: Demo, tmp_path: Path
+) -> None:
+    exports = [publish(demo.house, tmp_path / name, lambda line: None) for name in ("one", "other")]
+    for export in exports:
+        assert export.is_new
+        assert export.audit is not None
+        assert export.audit.is_safe
+        assert export.audit.numbers > 1_000
+    one, other = ({path.name: path.read_bytes() for path in export.folder.iterdir()} for export in exports)
+    assert one == other
+    (exports[1].folder / "daily_errors.csv").write_bytes(one["daily_errors.csv"].replace(b"5", b"6", 1))
+    assert not audit([exports[1].folder], lambda line: None).is_safe

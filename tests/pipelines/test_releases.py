@@ -2,7 +2,10 @@
 
 import datetime as dt
 import random
+from pathlib import Path
+from typing import Any
 
+import duckdb
 import pytest
 from incremental_support import Row, Shop, invoke
 
@@ -10,6 +13,25 @@ FIRST_DAY = dt.date(2026, 3, 2)
 REPORT_DATE = dt.date(2026, 3, 12)
 SELECTED = ["+published_daily_engagement", "+published_weekly_engagement", "+published_weekly_errors"]
 LEDGER = "select * from kpi_metrics.release_ledger order by all"
+LEAVES = (
+    "int_engagement_user_leaves",
+    "int_error_bucket_leaves",
+    "int_account_leaves",
+    "int_test_leaves",
+    "int_session_leaves",
+    "int_error_leaves",
+    "int_leaves",
+)
+TABLES = (
+    "intermediate.int_user_days",
+    "intermediate.int_users",
+    "intermediate.int_test_days",
+    "intermediate.int_sessions",
+    "intermediate.int_error_days",
+    "intermediate.report_dates",
+    "seeds.error_types",
+    "staging.stg_events__key_fingerprints",
+)
 
 
 def lines(chance: random.Random, day: dt.date, tests: int, record_key_offset: int = 0) -> list[Row]:
@@ -108,3 +130,36 @@ def test_what_an_export_shows_is_not_measured_again_where_the_ledger_is_lost(rel
         "select count(*) from information_schema.tables where table_name = 'release_ledger'"
     )
     assert there == (0,)
+
+
+def test_a_release_depends_on_neither_the_order_of_rows_nor_the_number_of_threads(released: Shop) -> None:
+    shop = released.copy("shuffled")
+    shop.execute("drop table kpi_metrics.release_ledger")
+    shop.build(REPORT_DATE, select=[*LEAVES, "release_ledger"])
+    compiled = shop.warehouse.state_folder / "dbt" / "compiled" / "kpi" / "models"
+    expected = sorted((row[:6] for row in shop.execute(LEDGER)), key=repr)
+    figures = "select family, grain, period_start_date, cell, value, parameters_id"
+    for number in range(200):
+        found = _measured(shop, compiled, figures, seed=number, threads=(1, 2, 8)[number % 3])
+        assert sorted(found, key=repr) == expected, f"run {number}"
+
+
+def _measured(shop: Shop, compiled: Path, figures: str, *, seed: int, threads: int) -> list[Any]:
+    """Run the SQL of leaves and ledger over the same rows in another order, in a database of its own."""
+    with duckdb.connect(config={"threads": threads}) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute("attach ':memory:' as shop")
+        connection.execute(f"attach '{shop.warehouse.duckdb_path}' as stored (read_only)")
+        for schema in ("intermediate", "seeds", "staging", "kpi_metrics"):
+            connection.execute(f"create schema shop.{schema}")
+        for table in TABLES:
+            connection.execute(
+                f"create table shop.{table} as select * from stored.{table} order by hash(rowid + {seed} * 7919)"
+                if not table.startswith("staging")
+                else f"create table shop.{table} as select record_key as record_key_id, loaded_at from stored.raw_events.key_fingerprints"
+            )
+        for name in LEAVES:
+            text = (compiled / "intermediate" / "leaves" / f"{name}.sql").read_text(encoding="utf-8")
+            connection.execute(f"create view shop.intermediate.{name} as {text}")
+        ledger = (compiled / "marts" / "published" / "release_ledger.sql").read_text(encoding="utf-8")
+        return connection.execute(f"{figures} from ({ledger})").fetchall()
