@@ -100,8 +100,9 @@ def _settle(warehouse: Warehouse, pipeline: dlt.Pipeline) -> None:
     """Make the tables that grow hold each row of each completed load once, and no others.
 
     A killed load goes on with the file it was at, though that may be in already; one that failed for good, or whose
-    working folder is lost, is not gone on with at all. Tables that are merged into by key mend themselves, and
-    BigQuery knows by their names the files that it has taken.
+    working folder is lost, is not gone on with at all. Tables that are merged into by primary key mend themselves; in
+    those whose rows are replaced by owner, a file taken twice stands twice. BigQuery knows by their names the files
+    that it has taken.
     """
     if warehouse.target != "duckdb" or pipeline.default_schema_name is None:
         return
@@ -111,21 +112,27 @@ def _settle(warehouse: Warehouse, pipeline: dlt.Pipeline) -> None:
         ).fetchall()
         names = {name for (name,) in there}
         for table in pipeline.default_schema.data_tables(seen_data_only=True):
-            grows = table.get("write_disposition") == "append" and C_DLT_LOAD_ID in table["columns"]
-            if grows and {table["name"], LOADS_TABLE_NAME} <= names:
-                for statement in _SETTLE:
-                    connection.execute(statement.format(schema=pipeline.dataset_name, table=table["name"]))
+            grows = table.get("write_disposition") == "append"
+            has_key = any(column.get("primary_key") for column in table["columns"].values())
+            if (
+                has_key
+                or C_DLT_LOAD_ID not in table["columns"]
+                or not {table["name"], LOADS_TABLE_NAME} <= names
+            ):
+                continue
+            for statement in ("begin", *(_SETTLE_ABANDONED if grows else ()), *_SETTLE_REPEATED, "commit"):
+                connection.execute(statement.format(schema=pipeline.dataset_name, table=table["name"]))
 
 
-# Only the newest load can have been gone on with.
-_SETTLE = (
-    "begin",
+_SETTLE_ABANDONED = (
     "delete from {schema}.{table} where _dlt_load_id not in (select load_id from {schema}._dlt_loads)",
+)
+# Only the newest load can have been gone on with.
+_SETTLE_REPEATED = (
     "create or replace temp table newest as select distinct * from {schema}.{table} "
     "where _dlt_load_id = (select load_id from {schema}._dlt_loads order by rowid desc limit 1)",
     "delete from {schema}.{table} where _dlt_load_id in (select _dlt_load_id from newest)",
     "insert into {schema}.{table} select * from newest",
-    "commit",
 )
 
 

@@ -161,7 +161,7 @@ INSTANTS = {
     *("created_at", "computed_at", "loaded_at", "checked_at", "observed_at", "parsed_at"),
     # When Stripe was asked, and for what stretch of time.
     *("requested_at", "listing_at", "starts_at", "ends_at"),
-    *("covered_from_at", "covered_through_at", "complete_at", "backfilled_at"),
+    *("covered_from_at", "covered_through_at", "complete_at", "backfilled_at", "cursor_at", "cursor_seen_at"),
 }
 
 SHOWN = {"metric_versions", "metric_restatements"}
