@@ -58,7 +58,7 @@ def journeys(draw: st.DrawFn) -> tuple[History, tuple[Step, ...]]:
     return History(clock, lines), tuple(steps)
 
 
-@pytest.mark.parametrize("examples", [3, pytest.param(40, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("examples", [2, pytest.param(40, marks=pytest.mark.soak)])
 def test_interruptions_do_not_change_a_report(examples: int) -> None:
     @settings(
         max_examples=examples,
