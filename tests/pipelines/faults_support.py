@@ -158,10 +158,21 @@ Content = dict[str, list[tuple[Any, ...]]]
 
 # When something was read, loaded or built, and by which load, differs from run to run.
 INSTANTS = {
-    *("created_at", "computed_at", "loaded_at", "checked_at", "observed_at", "parsed_at"),
-    # When Stripe was asked, and for what stretch of time.
-    *("requested_at", "listing_at", "starts_at", "ends_at"),
-    *("covered_from_at", "covered_through_at", "complete_at", "backfilled_at", "cursor_at", "cursor_seen_at"),
+    "created_at",
+    "computed_at",
+    "loaded_at",
+    "requested_at",
+    "checked_at",
+    "observed_at",
+    "parsed_at",
+}
+# How far the syncs with Stripe have come, which is told in instants of their own.
+PROGRESS = {
+    "raw_stripe.resources": {
+        *("listing_at", "covered_from_at", "covered_through_at", "complete_at", "backfilled_at"),
+        *("cursor_at", "cursor_seen_at"),
+    },
+    "raw_stripe.windows": {"listing_at", "starts_at", "ends_at"},
 }
 
 SHOWN = {"metric_versions", "metric_restatements"}
@@ -178,8 +189,9 @@ def content(house: House, *schemas: str) -> Content:
         schema, _, name = table.partition(".")
         # What was shown when is the history of the builds, and not a function of what is known.
         if schema in schemas and not name.startswith("_dlt") and name not in SHOWN:
+            left_out = INSTANTS | PROGRESS.get(table, set())
             kept = ", ".join(
-                column for column in names if column not in INSTANTS and not column.startswith("_dlt")
+                column for column in names if column not in left_out and not column.startswith("_dlt")
             )
             found[table] = house.rows(f"select {kept} from {table} order by all")
     return found
