@@ -73,8 +73,8 @@ create table raw_events._dlt_loads (
 
 Row = tuple[Any, ...]
 
-_MANIFESTS: list[Any] = []
-"""dbt's reading of the project, which does not depend on the warehouse."""
+_MANIFESTS: dict[str, Any] = {}
+"""dbt's reading of the project; of the warehouse it depends on the file's name alone, which is DuckDB's catalog."""
 
 
 def run(
@@ -107,10 +107,11 @@ def invoke(warehouse: Warehouse, arguments: list[str]) -> None:
     state = str(warehouse.state_folder / "dbt")
     places = ["--project-dir", str(PROJECT_ROOT), "--target-path", state, "--log-path", state]
     with environment(**warehouse.dbt_environment()):
-        if not _MANIFESTS:
+        catalog = warehouse.duckdb_path.stem
+        if catalog not in _MANIFESTS:
             parse = ["--quiet", "parse", "--no-partial-parse", *places]
-            _MANIFESTS.append(dbtRunner().invoke(parse).result)
-        result: Any = dbtRunner(manifest=_MANIFESTS[0]).invoke([*arguments, *places])
+            _MANIFESTS[catalog] = dbtRunner().invoke(parse).result
+        result: Any = dbtRunner(manifest=_MANIFESTS[catalog]).invoke([*arguments, *places])
     DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
     assert result.success, result.exception or [
         (each.node.name, each.message)
