@@ -1,0 +1,185 @@
+"""A company as hard as it comes, loaded twice: what its raw tables hold before each of two builds.
+
+Events come through the real loader: copies, conflicts, late ones, broken lines, ids in many spellings, around the night in
+which Berlin's clocks go forward. Stripe bills in currencies with none, two and three decimals. Between the builds everything
+changes: late events restate old days, subscriptions go on, figures are pushed anew, scraped ones break.
+"""
+
+import datetime as dt
+import re
+import shutil
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import duckdb
+from bigquery import values
+from bigquery.engine import Path3, Table
+from marts_support import RECORD_KEY, USER_KEY, Company
+from mrr_lives import life_before, tell
+from mrr_support import Raw
+from strategies import CLOCKS, large_history, laid_out
+
+from pipelines.sources import ensure_tables, events, pushed
+from pipelines.sources.pushed.csv_files import push_file
+from pipelines.sources.stripe.tables import TABLES
+from pipelines.warehouse import Warehouse, environment
+
+CLOCK = CLOCKS[1]
+REPORTS = (CLOCK.report_date - dt.timedelta(days=1), CLOCK.report_date)
+"""The report dates of the two builds: the day with 23 hours, and the one after it."""
+
+_TYPES = {
+    "VARCHAR": "STRING",
+    "BIGINT": "INT64",
+    "BOOLEAN": "BOOL",
+    "DOUBLE": "FLOAT64",
+    "DATE": "DATE",
+    "TIMESTAMP WITH TIME ZONE": "TIMESTAMP",
+    "DECIMAL(38,9)": "NUMERIC",
+}
+"""What dlt makes on BigQuery of the columns that it makes on DuckDB."""
+
+
+@dataclass
+class Scene:
+    """A warehouse on DuckDB in a folder of its own, which is loaded step by step."""
+
+    folder: Path
+    _seen: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def warehouse(self) -> Warehouse:
+        return Company(self.folder, CLOCK.timezone).warehouse
+
+    def load(self, step: int) -> None:
+        """Load what has come by the first (0) or the second (1) build."""
+        company = Company(self.folder, CLOCK.timezone)
+        # Of years ago there is nothing: the reference implementation would have each of their days to report.
+        lines = [line for line in large_history(CLOCK, 3, events=80).lines if not re.search(rb"20(?!25)\d\d-", line)]
+        half = len(lines) * 2 // 3
+        part = lines[:half] if step == 0 else lines[half // 2 :]
+        company.receive({f"{step}/{name}": content for name, content in laid_out(tuple(part), step).items()})
+        company.receive({f"{step}/crowd.jsonl": _crowd(step)})
+        with environment(KPI_USER_KEY=USER_KEY, KPI_RECORD_KEY=RECORD_KEY):
+            ensure_tables(self.warehouse)
+            self._push(step)
+        with duckdb.connect(str(self.warehouse.duckdb_path)) as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            self._observe(connection, step)
+            self._bill(connection, step)
+
+    def raw(self) -> dict[Path3, Table]:
+        """Every raw table, with the types that it has on BigQuery; paths without the project."""
+        found: dict[Path3, Table] = {}
+        with duckdb.connect(str(self.warehouse.duckdb_path), read_only=True) as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            names = connection.execute(
+                "select schema_name, table_name from duckdb_tables() where starts_with(schema_name, 'raw_') order by all"
+            ).fetchall()
+            for schema, name in names:
+                described = connection.execute(f"describe {schema}.{name}").fetchall()
+                columns = {column: _TYPES[type_] for column, type_, *_ in described}
+                rows = connection.execute(f"from {schema}.{name}").fetchall()
+                found[schema, name] = Table.of(columns, rows)
+        return found
+
+    def copy(self, name: str) -> Warehouse:
+        """A second warehouse with all that stands in this one."""
+        folder = self.folder / name
+        folder.mkdir()
+        shutil.copy(self.warehouse.duckdb_path, folder)
+        return Company(folder, CLOCK.timezone).warehouse
+
+    def _push(self, step: int) -> None:
+        rows = [
+            ["support_tickets,17,2025-03-29", "support_tickets,3,2025-03-30T01:30:00Z"],
+            ["support_tickets,18,2025-03-29", "podcast_downloads,99999999999999999999.000000001,2025-03-30"],
+        ]
+        path = self.folder / f"pushed-{step}.csv"
+        path.write_text("\n".join(("metric,value,timestamp", *rows[step])) + "\n")
+        push_file(self.warehouse, path, lambda line: None)
+        assert pushed.load(self.warehouse, lambda line: None).failures == []
+
+    def _observe(self, connection: duckdb.DuckDBPyConnection, step: int) -> None:
+        observed_at = dt.datetime(2025, 3, 29 + step, 22, 30, tzinfo=dt.UTC)
+        rows = [
+            ("podcast_episodes", "final" if step == 0 else "broken", Decimal(24) if step == 0 else None),
+            ("github_stars", "final", Decimal("12345678901234567890123456789.123456789")),
+        ]
+        for metric, state, value in rows:
+            connection.execute(
+                "insert into raw_scraped.observations (metric_key, url_host, observed_at, state, reason, value, http_status,"
+                " extractor_version, parsed_at, loaded_at, _dlt_load_id, _dlt_id)"
+                " values (?, 'figures.example', ?, ?, ?, ?, 200, '1', ?, ?, ?, ?)",
+                [
+                    metric,
+                    observed_at,
+                    state,
+                    None if value else "no such element",
+                    value,
+                    *([observed_at] * 2),
+                    f"{step}",
+                    f"{metric}-{step}",
+                ],
+            )
+
+    def _bill(self, connection: duckdb.DuckDBPyConnection, step: int) -> None:
+        chance = Random(7)
+        raw = Raw(
+            self.folder, synced_at=dt.datetime.combine(REPORTS[step], dt.time(1, 30), dt.UTC), timezone=""
+        )
+        born = dt.datetime.combine(REPORTS[0], dt.time(1, 30), dt.UTC)
+        number = 0
+        while number < 7:
+            told = life_before(born, f"sub_{number}", chance)
+            if told.created > born - dt.timedelta(days=60):
+                tell(raw, told)
+                number += 1
+        if step:
+            raw.price("price_large", "kwd", 999_999_999_999, "month")
+            raw.subscription(
+                "sub_large", [{"price_id": "price_large", "quantity": 3}], created=born, currency="kwd"
+            )
+        raw.rows["resources"] = [
+            {
+                "resource": name,
+                "state": "available",
+                "checked_at": raw.synced_at,
+                "covered_through_at": raw.synced_at,
+            }
+            for name in ("invoices", "subscriptions", "invoice_payments", "refunds", "credit_notes", "prices")
+        ]
+        for table in TABLES:
+            arrow = table.arrow(  # noqa: F841 - DuckDB finds it by its name
+                dict.fromkeys(table.schema.names) | row for row in raw.rows.get(table.name, [])
+            )
+            connection.execute(f"delete from raw_stripe.{table.name}")
+            connection.execute(
+                f"insert into raw_stripe.{table.name} by name select *, '{step}' as _dlt_load_id from arrow"
+            )
+
+
+def _crowd(step: int) -> bytes:
+    """Days on which more users than the privacy threshold test, among them one on which nobody does."""
+    lines = []
+    for day in (3, 10, 24, 28) if step == 0 else (11, 24, 30):
+        for user in range(14):
+            for attempt in range(1 + user % 3):
+                status = "success" if (user + attempt) % 3 else "error"
+                lines.append(
+                    f'{{"event_id": "crowd-{step}-{day}-{user}-{attempt}", "event_key": "test_completed",'
+                    f' "user_id": "crowd-{user}", "occurred_at": "2025-03-{day:02d}T1{attempt}:00:00+01:00",'
+                    f' "metadata": {{"session_id": "{day}", "status": "{status}", "error_code": "camera_too_far"}}}}'
+                )
+            if step == 0 and day == 3:
+                lines.append(
+                    f'{{"event_id": "crowd-account-{user}", "event_key": "account_created", "user_id": "crowd-{user}",'
+                    f' "occurred_at": "2025-03-03T08:00:00+01:00"}}'
+                )
+    return "\n".join(lines).encode()
+
+
+__all__ = ["CLOCK", "REPORTS", "Scene", "values"]
