@@ -21,6 +21,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 LAST_DAY = dt.date(2026, 11, 20)
 DAY_BEFORE = LAST_DAY - dt.timedelta(days=1)
 ELSEWHERE = ["staging.pushed+", "staging.scraped+", "staging.stripe+"]
+SAME_TABLES = "+marts.internal"
+"""What the hand-written script makes too: leaves, ledger and published marts are left out."""
 MEMORY_LIMIT = "3GB"
 
 
@@ -117,8 +119,12 @@ def measure_whole(folder: Path, sizes: Sizes) -> None:
     write_days(path, epoch(sizes.whole), 0, sizes.whole - 1)
     dbt(path, "seed")
     by_hand = show("hand-written script", hand_written(path))
-    refresh = show("full refresh", build(path, DAY_BEFORE, "run", "--full-refresh"))
-    compare("full refresh to hand-written script", refresh, by_hand, 1.5)
+    same = show(
+        "full refresh, the same tables",
+        build(path, DAY_BEFORE, "run", "--full-refresh", "--select", SAME_TABLES),
+    )
+    compare("the same tables to hand-written script", same, by_hand, 1.5)
+    refresh = show("full refresh of everything", build(path, DAY_BEFORE, "run", "--full-refresh"))
     first = DAY_BEFORE - dt.timedelta(days=364)
     year = show("backfill of 365 report dates", build(path, DAY_BEFORE, "run", backfill_from=first))
     compare("backfill to full refresh", year, refresh, 3)
