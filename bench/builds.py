@@ -91,7 +91,9 @@ def measure_day(folder: Path, sizes: Sizes) -> None:
         if days:
             write_days(path, epoch(days), days, days)
             builds.append(show(f"build of a day after {days} days", build(path, LAST_DAY, "build")))
-            show("build with nothing new", build(path, LAST_DAY, "build"))
+            show("dbt build with nothing new", build(path, LAST_DAY, "build"))
+            kpi_build(path)
+            show("kpi build with nothing new", kpi_build(path))
     compare("build of a day, long to short history", builds[1], builds[0], 1.2)
     compare("load of a day, long history to none", loads[1], loads[0], 2)
     write_days(path, epoch(sizes.long), sizes.long + 1, sizes.long + 1)
@@ -165,6 +167,12 @@ def build(
         dates |= {"KPI_BACKFILL_FROM": backfill_from.isoformat(), "KPI_BACKFILL_TO": report_date.isoformat()}
     only = ["--exclude-resource-type", "unit_test"] if "build" in arguments else []
     return dbt(path, *arguments, *only, program=program, **dates)
+
+
+def kpi_build(path: Path) -> Cost:
+    """Build as users do, all sources; where nothing has changed since the last time, that is all that is done."""
+    command = [str(Path(sys.executable).parent / "kpi"), "build", "--date", str(LAST_DAY)]
+    return measured(command, {"KPI_DUCKDB_PATH": str(path), "KPI_MEMORY_LIMIT": MEMORY_LIMIT})
 
 
 def dbt(path: Path, *arguments: str, program: list[str] | None = None, **variables: str) -> Cost:
