@@ -16,7 +16,8 @@ _WHY: dict[State, str] = {
     "missing": "missing: no load covers it",
     "broken": "broken: its source failed",
     "undefined": "undefined: nothing to divide by",
-    "withheld": "withheld for privacy",
+    "withheld": "withheld for privacy: too few people stand behind it",
+    "unreleased": "not released yet",
 }
 
 
@@ -56,17 +57,19 @@ class Wording:
 def worded(digest: Digest) -> Wording:
     """Put a digest into words."""
     figures_at = digest.figures_at.astimezone(dt.UTC)
-    published = "Published figures: rounded, small ones withheld. " if digest.audience == "published" else ""
     restated = sum(len(line.restatements) for line in digest.lines)
     since = f"since the last digest ({_day(digest.since.date(), digest.date.year)})"
     counted = {0: "Nothing was restated", 1: "1 value was restated"}.get(
         restated, f"{restated} values were restated"
     )
+    restatements = f"{counted} {since}."
+    if digest.audience == "published":
+        restatements = "Published figures: rounded, small ones withheld; what was released does not change."
     return Wording(
         title=f"Key figures of {_day(digest.date, None)}",
         subtitle=(
-            f"{published}Latest final values, compared with {digest.compare_days} days earlier. "
-            f"{counted} {since}. As of {_day(figures_at.date(), None)}, {figures_at:%H:%M} UTC."
+            f"Latest final values, compared with {digest.compare_days} days earlier. "
+            f"{restatements} As of {_day(figures_at.date(), None)}, {figures_at:%H:%M} UTC."
         ),
         statements=tuple(_statement(line, digest) for line in digest.lines),
     )
