@@ -16,7 +16,7 @@ _WHY: dict[State, str] = {
     "missing": "missing: no load covers it",
     "broken": "broken: its source failed",
     "undefined": "undefined: nothing to divide by",
-    "withheld": "withheld for privacy: too few people stand behind it",
+    "withheld": "withheld for privacy",
     "unreleased": "not released yet",
 }
 
@@ -100,7 +100,9 @@ def name(line: Line) -> str:
 
 def amount(line: Line, value: Decimal) -> str:
     """Write a value of a line in its unit, such as `$1,234.50`, `89.4%` or `1,125.48 EUR`."""
-    currency = f" {line.dimension.upper()}" if line.dimension else ""
+    # What is counted by currency is no money.
+    is_money = line.metric.value_type == "amount"
+    currency = f" {line.dimension.upper()}" if line.dimension and is_money else ""
     sign = "-" if value < 0 and _rounded(value, line.decimals) else ""
     number = f"{abs(_rounded(value, line.decimals)):,.{line.decimals}f}"
     return f"{sign}{line.metric.prefix}{number}{line.metric.suffix}{currency}"

@@ -60,7 +60,7 @@ def test_no_secret_is_shown_whatever_happens(house: House, desk: Office) -> None
     with desk.discord, desk.notion:
         pass
     failed = house.kpi(
-        "digest", "--date", LAST_MONDAY, RUNTIME__LOG_LEVEL="DEBUG", DIGEST__PATIENCE_SECONDS="1"
+        "digest", "--date", LAST_MONDAY, RUNTIME__LOG_LEVEL="DEBUG", DIGEST__PATIENCE_SECONDS="2"
     )
     assert "Notion: no connection, trying again in 1.0 s" in failed.complained
     failed.fails_with(1, "Discord gave no usable answer", "Notion gave no usable answer")
