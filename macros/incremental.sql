@@ -25,6 +25,18 @@
     }) -}}
 {%- endmacro %}
 
+{#- Yields the config of a model that replaces whole reports. -#}
+{% macro replaces_reports() -%}
+    {{- return({
+        'materialized': 'incremental',
+        'incremental_strategy': 'delete+insert' if target.type == 'duckdb' else 'insert_overwrite',
+        'unique_key': 'report_date' if target.type == 'duckdb' else none,
+        'partition_by': {'field': 'report_date', 'data_type': 'date'} if target.type == 'bigquery' else none,
+        'post_hook': '{{ drop_former_history() }}',
+        'meta': {'follows': 'int_report_versions'},
+    }) -}}
+{%- endmacro %}
+
 {#- Yields the config of a model that replaces the rows with the same key. `follows` names the model whose days it
     follows, or 'settings'. -#}
 {% macro replaces_rows(key, follows=none) -%}

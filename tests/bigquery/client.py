@@ -14,19 +14,22 @@ from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
 
-from bigquery import values
-from bigquery.engine import Path3, RefusedError, Table
-from bigquery.service import Answer, Service, Stored
 from google.api_core.exceptions import BadRequest, NotFound
 from google.cloud import bigquery
 from google.cloud.bigquery.dataset import DatasetListItem
 from google.cloud.bigquery.table import TableListItem
 
+from bigquery import values
+from bigquery.engine import Path3, RefusedError, Table
+from bigquery.service import Answer, Service, Stored
+
 
 @contextlib.contextmanager
 def dbt_works_with(service: Service) -> Iterator[None]:
     """Let every client that dbt-bigquery makes be one of this warehouse."""
-    with patch("dbt.adapters.bigquery.connections.create_bigquery_client", lambda credentials: Client(service)):
+    with patch(
+        "dbt.adapters.bigquery.connections.create_bigquery_client", lambda credentials: Client(service)
+    ):
         yield
 
 
@@ -81,7 +84,7 @@ class Client:
         try:
             answer = self.service.execute(query)
         except RefusedError as error:
-            raise BadRequest(str(error), errors=[{"message": str(error), "reason": "invalidQuery"}]) from None
+            raise BadRequest(str(error), errors=[{"message": str(error), "reason": "invalidQuery"}]) from None  # type: ignore[no-untyped-call]
         path = answer.changed or (self.service.project, "_answers", uuid.uuid4().hex)
         if answer.changed is None:
             self._answers[path[-1]] = answer.table
@@ -92,17 +95,17 @@ class Client:
         if path[1] == "_answers":
             return _described(path, Stored(self._answers[path[2]]))
         if path not in self.service.stored:
-            raise NotFound(f"Not found: Table {'.'.join(path)}")
+            raise NotFound(f"Not found: Table {'.'.join(path)}")  # type: ignore[no-untyped-call]
         return _described(path, self.service.stored[path])
 
     def list_tables(self, dataset: bigquery.DatasetReference, **options: Any) -> Iterator[TableListItem]:
         """Name the tables of a dataset; like the library, find out when the first one is asked for."""
         if dataset.dataset_id not in self.service.datasets:
-            raise NotFound(f"Not found: Dataset {dataset.dataset_id}")
+            raise NotFound(f"Not found: Dataset {dataset.dataset_id}")  # type: ignore[no-untyped-call]
         for path, stored in sorted(self.service.stored.items()):
             if path[1] == dataset.dataset_id:
                 names = {"projectId": path[0], "datasetId": path[1], "tableId": path[2]}
-                yield TableListItem(
+                yield TableListItem(  # type: ignore[no-untyped-call]
                     {"tableReference": names, "type": "TABLE" if stored.view is None else "VIEW"}
                 )
 
@@ -110,11 +113,11 @@ class Client:
         return []
 
     def get_routine(self, reference: Any) -> Any:
-        raise NotFound("Not found: Routine")
+        raise NotFound("Not found: Routine")  # type: ignore[no-untyped-call]
 
     def list_datasets(self, **options: Any) -> Iterable[DatasetListItem]:
         return [
-            DatasetListItem({"datasetReference": {"projectId": self.service.project, "datasetId": name}})
+            DatasetListItem({"datasetReference": {"projectId": self.service.project, "datasetId": name}})  # type: ignore[no-untyped-call]
             for name in sorted(self.service.datasets)
         ]
 
@@ -136,7 +139,7 @@ class Client:
     def update_table(self, table: bigquery.Table, fields: list[str]) -> bigquery.Table:
         stored = self.service.stored[_path(table.reference)]
         if "schema" in fields and [each.name for each in table.schema] != list(stored.table.columns):
-            raise BadRequest("A schema is updated with other columns", errors=[{"message": "other columns"}])
+            raise BadRequest("A schema is updated with other columns", errors=[{"message": "other columns"}])  # type: ignore[no-untyped-call]
         if "description" in fields:
             stored.description = table.description
         return table
@@ -149,7 +152,9 @@ class Client:
         types = [values.name_of(values.type_of(type_)) for type_ in columns.values()]
         lines = list(csv.reader(io.TextIOWrapper(file, encoding="utf-8", newline="")))
         rows = [
-            [_read(text, type_) for text, type_ in zip(line, types, strict=True)] for line in lines[1:] if line
+            [_read(text, type_) for text, type_ in zip(line, types, strict=True)]
+            for line in lines[1:]
+            if line
         ]
         path = _path(reference)
         self.service.put(path, Stored(Table.of(columns, rows)))

@@ -10,11 +10,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import wasmtime
-from bigquery import language, values
-from google.protobuf.message import Message
 from zetasql.core import wasm_client
 from zetasql.core.exceptions import ServerError
 from zetasql.wasi import get_wasm_path
@@ -22,6 +20,7 @@ from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as service
 from zetasql.wasi._pb2.zetasql.proto import simple_catalog_pb2
 from zetasql.wasi._pb2.zetasql.public import options_pb2 as public
 
+from bigquery import language, values
 from pipelines.warehouse import PROJECT_ROOT
 
 CACHE = PROJECT_ROOT / ".pytest_cache" / "wasmtime"
@@ -30,7 +29,12 @@ CACHE = PROJECT_ROOT / ".pytest_cache" / "wasmtime"
 Path3 = tuple[str, ...]
 """Project, dataset and name of a table, or a name alone."""
 
-Rows = service.TableContent
+Rows: TypeAlias = Any
+"""The rows of a table as the engine keeps them (TableContent)."""
+
+
+Tables: TypeAlias = Mapping[Any, "Table"]
+"""Tables by their path."""
 
 
 class RefusedError(Exception):
@@ -42,7 +46,7 @@ class Table:
     """Columns by name, in order, and rows as the engine keeps them."""
 
     columns: dict[str, values.Type]
-    rows: Rows = field(default_factory=Rows)
+    rows: Rows = field(default_factory=service.TableContent)
 
     @classmethod
     def of(cls, columns: Mapping[str, str], rows: Iterable[Iterable[Any]] = ()) -> "Table":
@@ -73,11 +77,11 @@ class Statement:
 
     kind: str
     """Such as `query_statement` or `merge_statement`."""
-    node: Message
+    node: Any
     """What the parser made of it."""
     script: bytes
 
-    def text_of(self, node: Message) -> str:
+    def text_of(self, node: Any) -> str:
         """The text behind a node of this statement."""
         place = inherited(concrete(node)[1], "parse_location_range").parse_location_range
         return self.script[place.start : place.end].decode()
@@ -122,7 +126,10 @@ class Engine:
         return found
 
     def analyse(
-        self, statement: str, tables: Mapping[Path3, Table], variables: Mapping[str, values.Type] | None = None
+        self,
+        statement: str,
+        tables: Tables,
+        variables: Mapping[str, values.Type] | None = None,
     ) -> dict[str, values.Type] | None:
         """Check one statement; gives the columns that it yields, None where it is no query."""
         request = service.AnalyzeRequest(sql_statement=statement)
@@ -134,10 +141,12 @@ class Engine:
                 columns = getattr(inherited(node, part), part)
             except AttributeError:
                 continue
-            return {each.name: each.column.type if part.startswith("output") else each.type for each in columns}
+            return {
+                each.name: each.column.type if part.startswith("output") else each.type for each in columns
+            }
         return None
 
-    def query(self, query: str, tables: Mapping[Path3, Table]) -> Table:
+    def query(self, query: str, tables: Tables) -> Table:
         """Run one query; tables are called by their full name in one pair of backticks."""
         request = service.EvaluateQueryRequest(sql=query)
         self._options(request.options)
@@ -165,7 +174,7 @@ class Engine:
         options.default_timezone = "UTC"
         options.prune_unused_columns = False
 
-    def _call(self, name: str, request: Message, response: Any) -> Any:
+    def _call(self, name: str, request: Any, response: Any) -> Any:
         try:
             return self._client.call_grpc_func(f"ZetaSqlLocalService_{name}", request, response)
         except ServerError as error:
@@ -175,7 +184,7 @@ class Engine:
 def _fill(
     catalog: simple_catalog_pb2.SimpleCatalogProto,
     options: Any,
-    tables: Mapping[Path3, Table],
+    tables: Tables,
     variables: Mapping[str, values.Type],
 ) -> None:
     """Tell the engine which functions, tables and variables there are."""

@@ -15,14 +15,14 @@ from random import Random
 from typing import Any
 
 import duckdb
-from bigquery import values
-from bigquery.engine import Path3, Table
 from marts_support import RECORD_KEY, USER_KEY, Company
 from mrr_lives import life_before, tell
 from mrr_support import Raw
-from strategies import CLOCKS, large_history, laid_out
+from strategies import CLOCKS, laid_out, large_history
 
-from pipelines.sources import ensure_tables, events, pushed
+from bigquery import values
+from bigquery.engine import Path3, Table
+from pipelines.sources import ensure_tables, pushed
 from pipelines.sources.pushed.csv_files import push_file
 from pipelines.sources.stripe.tables import TABLES
 from pipelines.warehouse import Warehouse, environment
@@ -58,7 +58,11 @@ class Scene:
         """Load what has come by the first (0) or the second (1) build."""
         company = Company(self.folder, CLOCK.timezone)
         # Of years ago there is nothing: the reference implementation would have each of their days to report.
-        lines = [line for line in large_history(CLOCK, 3, events=80).lines if not re.search(rb"20(?!25)\d\d-", line)]
+        lines = [
+            line
+            for line in large_history(CLOCK, 3, events=80).lines
+            if not re.search(rb"20(?!25)\d\d-", line)
+        ]
         half = len(lines) * 2 // 3
         part = lines[:half] if step == 0 else lines[half // 2 :]
         company.receive({f"{step}/{name}": content for name, content in laid_out(tuple(part), step).items()})
@@ -163,21 +167,21 @@ class Scene:
 
 
 def _crowd(step: int) -> bytes:
-    """Days on which more users than the privacy threshold test, among them one on which nobody does."""
+    """Days on which more users test than the privacy threshold is; one of them is released already when more of it comes."""
     lines = []
-    for day in (3, 10, 24, 28) if step == 0 else (11, 24, 30):
+    for day in (2, 5, 8) if step == 0 else (5, 10):
         for user in range(14):
             for attempt in range(1 + user % 3):
                 status = "success" if (user + attempt) % 3 else "error"
                 lines.append(
                     f'{{"event_id": "crowd-{step}-{day}-{user}-{attempt}", "event_key": "test_completed",'
-                    f' "user_id": "crowd-{user}", "occurred_at": "2025-03-{day:02d}T1{attempt}:00:00+01:00",'
+                    f' "user_id": "crowd-{user}", "occurred_at": "2025-01-{day:02d}T1{attempt}:00:00+01:00",'
                     f' "metadata": {{"session_id": "{day}", "status": "{status}", "error_code": "camera_too_far"}}}}'
                 )
-            if step == 0 and day == 3:
+            if step == 0 and day == 2:
                 lines.append(
                     f'{{"event_id": "crowd-account-{user}", "event_key": "account_created", "user_id": "crowd-{user}",'
-                    f' "occurred_at": "2025-03-03T08:00:00+01:00"}}'
+                    f' "occurred_at": "2025-01-02T08:00:00+01:00"}}'
                 )
     return "\n".join(lines).encode()
 

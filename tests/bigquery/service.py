@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bigquery import values
-from bigquery.engine import Engine, Path3, RefusedError, Rows, Statement, Table, inherited
+from bigquery.engine import Engine, Path3, RefusedError, Rows, Statement, Table, concrete, inherited
 
 MATCHED, BY_SOURCE, BY_TARGET = 1, 2, 3
 INSERT, UPDATE, DELETE = 1, 2, 3
@@ -132,7 +132,7 @@ class Service:
                 spelled = r"\.".join(f"`?{re.escape(part)}`?" for part in path)
                 query = re.sub(rf"(?<![`\w.]){spelled}(?![`\w])", f"`{'.'.join(path)}`", query)
         for name, (_, literal) in self._variables.items():
-            query = re.sub(rf"\b{name}\b", lambda _, text=literal: f"({text})", query)
+            query = re.sub(rf"\b{name}\b", f"({literal})".replace("\\", r"\\"), query)
         return self.engine.query(query, tables)
 
     def _statement(self, statement: Statement) -> Answer:
@@ -225,7 +225,9 @@ class Service:
         if node.HasField("query"):
             kind = "CREATE_TABLE_AS_SELECT"
             found = self._query(statement.text_of(node.query))
-            if list(map(values.name_of, found.columns.values())) != list(map(values.name_of, columns.values())):
+            if list(map(values.name_of, found.columns.values())) != list(
+                map(values.name_of, columns.values())
+            ):
                 cast = ", ".join(
                     f"cast(`{source}` as {values.name_of(type_)}) as `{name}`"
                     for source, (name, type_) in zip(found.columns, columns.items(), strict=True)
@@ -272,7 +274,7 @@ class Service:
         path = self._full(_path(node.target_path))
         target = self._find(path).table
         goal = statement.text_of(node.alias.identifier) if node.HasField("alias") else path[-1]
-        _, expression = _innermost(node.table_expression)
+        _, expression = concrete(node.table_expression)
         origin = statement.text_of(expression.alias.identifier)
         tables = {
             "target": target,
@@ -340,7 +342,7 @@ class Service:
         return self._replace(path, "MERGE", *parts)
 
     def _replace(self, path: Path3, kind: str, *parts: Rows) -> Answer:
-        stored, rows = self._find(path), Rows()
+        stored, rows = self._find(path), Table({}).rows
         for part in parts:
             rows.table_data.row.extend(part.table_data.row)
         stored.table = Table(stored.table.columns, rows)
@@ -353,10 +355,4 @@ def _path(node: Any) -> Path3:
 
 
 def _path_in(node: Any) -> Path3:
-    return _path(_innermost(node)[1])
-
-
-def _innermost(node: Any) -> tuple[str, Any]:
-    from bigquery.engine import concrete
-
-    return concrete(node)
+    return _path(concrete(node)[1])

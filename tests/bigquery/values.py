@@ -2,7 +2,7 @@
 
 import datetime as dt
 from decimal import Context, Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 from zetasql.wasi._pb2.zetasql.public import type_pb2, value_pb2
 
@@ -35,13 +35,14 @@ _SYNONYMS = {
     **{"DECIMAL": "NUMERIC", "BIGDECIMAL": "BIGNUMERIC", "FLOAT": "FLOAT64"},
 }
 
-Type = type_pb2.TypeProto
+Type: TypeAlias = Any
+"""A type as the engine writes it (TypeProto)."""
 
 
 def type_of(name: str) -> Type:
     """The type that BigQuery calls by a name, such as `INT64` or `integer`; size and precision left out."""
     bare = name.split("(")[0].strip().upper()
-    return Type(type_kind=_KINDS[_SYNONYMS.get(bare, bare)])
+    return type_pb2.TypeProto(type_kind=_KINDS[_SYNONYMS.get(bare, bare)])
 
 
 def name_of(type_: Type) -> str:

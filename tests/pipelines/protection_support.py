@@ -1,11 +1,10 @@
 """The macros of protection as text for either warehouse, and GoogleSQL run by Google's own reference implementation."""
 
-import ctypes
 import re
 from typing import Any
-from unittest.mock import patch
 
 import jinja2
+from bigquery.engine import Engine
 
 from pipelines.privacy.reference import Rounding
 from pipelines.warehouse import PROJECT_ROOT
@@ -53,43 +52,4 @@ class _Adapter:
 
 def googlesql(query: str) -> list[list[int | None]]:
     """Run a query of whole numbers with Google's reference implementation: an engine that shares nothing with DuckDB."""
-    import wasmtime
-    import zetasql.core.wasm_client as wasm_client
-
-    class CachedConfig(wasmtime.Config):
-        """Compiled once a machine, not once a process."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.cache = True
-
-    class BlockwiseClient(wasm_client.WasmClient):  # type: ignore[misc]
-        """Memory copied in blocks, not byte by byte."""
-
-        def write_bytes(self, pointer: int, data: bytes) -> None:
-            ctypes.memmove(ctypes.addressof(self.memory.data_ptr().contents) + pointer, data, len(data))
-
-        def read_bytes(self, pointer: int, size: int) -> bytes:
-            return ctypes.string_at(ctypes.addressof(self.memory.data_ptr().contents) + pointer, size)
-
-    with (
-        patch.object(wasm_client, "Config", CachedConfig),
-        patch.object(wasm_client, "WasmClient", BlockwiseClient),
-    ):
-        from zetasql.api import CatalogBuilder, PreparedQuery
-        from zetasql.types import AnalyzerOptions, LanguageOptions, ZetaSQLBuiltinFunctionOptions
-
-        language = LanguageOptions.maximum_features()
-        functions = ZetaSQLBuiltinFunctionOptions(language_options=language)
-        catalog = CatalogBuilder("catalog").with_builtin_functions(functions).build()
-        options = AnalyzerOptions(language_options=language)
-        prepared = (
-            PreparedQuery.builder()
-            .set_sql(query)
-            .set_analyzer_options(options)
-            .set_catalog(catalog)
-            .prepare()
-        )
-        with prepared as ready:
-            rows = ready.execute().content.table_data.row
-    return [[cell.int64_value for cell in row.cell] for row in rows]
+    return [list(row) for row in Engine().query(query, {}).values()]

@@ -1,0 +1,76 @@
+"""dbt-bigquery builds everything twice in a warehouse that Google's own engine works for, and the rows are DuckDB's."""
+
+import csv
+from typing import Any
+
+import pytest
+
+from bigquery import builds, values
+from bigquery.parity import Parity, kinds
+from bigquery.scene import REPORTS
+from pipelines.warehouse import PROJECT_ROOT
+
+HASHED = {"intermediate.int_event_arrivals", "intermediate.int_sessions", "intermediate.int_users"}
+
+
+def nodes(kind: str) -> dict[str, Any]:
+    """What dbt's reading of the project for BigQuery has of a kind, by unique id."""
+    manifest = builds.manifest("bigquery")
+    return {name: node for name, node in manifest.nodes.items() if node.resource_type == kind}
+
+
+@pytest.mark.parametrize("step", range(len(REPORTS)))
+def test_every_statement_of_both_builds_is_valid(parity: Parity, step: int) -> None:
+    refused = [(each.refusal, each.text) for each in parity.steps[step].sent if each.refusal]
+    assert refused == []
+    assert {status for _, status, _ in parity.steps[step].results} == {"success"}
+    assert {name for name, _, _ in parity.steps[step].results} == set(nodes("model"))
+
+
+def test_every_data_test_is_valid_and_holds(parity: Parity) -> None:
+    assert parity.tested
+    assert [each for each in parity.tested.sent if each.refusal] == []
+    failed = [each for each in parity.tested.results if each[1] not in {"pass", "warn"}]
+    assert failed == []
+    assert {name for name, _, _ in parity.tested.results} >= set(nodes("test"))
+
+
+def test_the_second_build_is_incremental(parity: Parity) -> None:
+    incremental = [node for node in nodes("model").values() if node.config.materialized == "incremental"]
+    first, second = (kinds(step.sent) for step in parity.steps)
+    assert first["merge_statement"] == 0
+    assert second["merge_statement"] == len(incremental)
+
+
+@pytest.mark.parametrize("step", range(len(REPORTS)))
+def test_every_row_is_that_of_duckdb(parity: Parity, step: int) -> None:
+    assert parity.steps[step].differences == []
+
+
+def test_no_table_is_empty_that_the_scene_has_something_for(parity: Parity) -> None:
+    empty = {name for name, rows in parity.steps[-1].rows.items() if rows == 0}
+    assert empty <= EMPTY
+
+
+def test_the_types_are_those_of_the_contracts(parity: Parity) -> None:
+    wrong = []
+    for node in nodes("model").values():
+        found = parity.steps[-1].types[f"{node.schema}.{node.alias}"]
+        if node.config.contract.enforced:
+            assert list(found) == list(node.columns)
+        for column in node.columns.values():
+            if column.data_type and found[column.name] != values.name_of(values.type_of(column.data_type)):
+                wrong.append((node.name, column.name, column.data_type, found[column.name]))
+    assert wrong == []
+
+
+def test_the_seeds_are_whole(parity: Parity) -> None:
+    for node in nodes("seed").values():
+        with (PROJECT_ROOT / node.original_file_path).open(encoding="utf-8", newline="") as file:
+            lines = list(csv.reader(file))
+        assert parity.steps[-1].rows[f"{node.schema}.{node.alias}"] == len(lines) - 1
+
+
+EMPTY = {
+    "seeds.fx_rates",
+}
