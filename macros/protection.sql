@@ -343,7 +343,7 @@
     {%- if execute and target.type == 'duckdb' -%}
         {%- set warehouse = env_var('KPI_DUCKDB_PATH', 'warehouse.duckdb') -%}
         {%- set folder = env_var('KPI_EXPORTS_PATH', warehouse.rsplit('/', 1)[0] ~ '/exports' if '/' in warehouse else 'exports') -%}
-        {%- set exports = first_column("select max(file) from glob('" ~ folder | replace("'", "''") ~ "/*/release_ledger.parquet')") -%}
+        {%- set exports = first_column("select max(file) from glob('" ~ folder | replace("'", "''") ~ "/[0-9]*/release_ledger.parquet')") -%}
         {%- if exports[0] -%}
             {%- set shown = 'select family, grain, period_start_date, cell, value from read_parquet(\'' ~ exports[0] | replace("'", "''") ~ '\')' -%}
             {%- set kept = ' except select family, grain, period_start_date, cell, value from ' ~ this if load_relation(this) else '' -%}
