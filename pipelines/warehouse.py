@@ -29,6 +29,14 @@ PROJECT_ROOT = Path(__file__).resolve().parents[1]
 DUCKDB_MARK = slice(8, 12)
 """Where every DuckDB file says that it is one."""
 
+_DBT_SETTINGS = (
+    *("KPI_MEMORY_LIMIT", "KPI_TEMP_FOLDER", "KPI_THREADS"),
+    *("KPI_BIGQUERY_PROJECT", "KPI_BIGQUERY_LOCATION", "KPI_BIGQUERY_KEYFILE", "KPI_BIGQUERY_IMPERSONATE"),
+    *("KPI_BIGQUERY_MAXIMUM_BYTES_BILLED", "KPI_BIGQUERY_JOB_SECONDS", "KPI_BIGQUERY_JOB_RETRIES"),
+    *("KPI_RAW_RETENTION_DAYS", "KPI_MARTS_RETENTION_DAYS", "KPI_INTERNAL_READERS", "KPI_PUBLISHED_READERS"),
+)
+"""What profiles.yml and dbt_project.yml read, which may stand in dlt's files too."""
+
 Target = Literal["duckdb", "bigquery"]
 
 
@@ -84,8 +92,18 @@ class Warehouse:
     def destination(self) -> Any:
         """Make the dlt destination of this target."""
         if self.target == "bigquery":
-            return dlt.destinations.bigquery()
+            from pipelines import bigquery
+
+            return bigquery.destination()
         return dlt.destinations.duckdb(str(self.duckdb_path))
+
+    def staging(self) -> Any:
+        """Make the place that loads pass through on their way to the destination; None where there is none."""
+        if self.target != "bigquery":
+            return None
+        from pipelines import bigquery
+
+        return bigquery.staging()
 
     def pipeline(self, source: str) -> dlt.Pipeline:
         """Make the dlt pipeline that loads a source into its raw schema.
@@ -97,6 +115,7 @@ class Warehouse:
             return dlt.pipeline(
                 pipeline_name=name,
                 destination=self.destination(),
+                staging=self.staging(),
                 dataset_name=self.dataset(source),
                 pipelines_dir=str(folder),
             )
@@ -120,7 +139,7 @@ class Warehouse:
         environment = {name: value for name, value in os.environ.items() if not hidden.fullmatch(name)}
         if self.seeds_path:
             environment["KPI_SEEDS_PATH"] = str(self.seeds_path)
-        for name in ("KPI_MEMORY_LIMIT", "KPI_TEMP_FOLDER", "KPI_THREADS"):
+        for name in _DBT_SETTINGS:
             if value := setting(name.lower()):
                 environment[name] = value
         return environment | {

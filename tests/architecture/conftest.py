@@ -1,7 +1,7 @@
 """dbt's own account of the project: one manifest a target, parsed without a warehouse and without a network.
 
 duckdb    as everybody gets it
-bigquery  with KPI_SCHEMA_PREFIX=trial_
+bigquery  with KPI_SCHEMA_PREFIX=trial_, readers and a retention of marts
 """
 
 import json
@@ -18,7 +18,13 @@ from pipelines.warehouse import PROJECT_ROOT
 PREFIX = "trial_"
 _TARGETS = {
     "duckdb": {"KPI_SCHEMA_PREFIX": ""},
-    "bigquery": {"KPI_SCHEMA_PREFIX": PREFIX, "KPI_BIGQUERY_PROJECT": "offline"},
+    "bigquery": {
+        "KPI_SCHEMA_PREFIX": PREFIX,
+        "KPI_BIGQUERY_PROJECT": "offline",
+        "KPI_INTERNAL_READERS": "group:company@example.com",
+        "KPI_PUBLISHED_READERS": "group:partners@example.com user:reader@example.com",
+        "KPI_MARTS_RETENTION_DAYS": "800",
+    },
 }
 
 

@@ -14,11 +14,12 @@ from pipelines.sources.events.canonical import Refused
 from pipelines.sources.events.columns import LineReader
 from pipelines.sources.events.instants import instant
 from pipelines.sources.events.mapping import read_mapping
-from pipelines.sources.events.rows import Pseudonyms, event_table
+from pipelines.sources.events.rows import event_table
+from pipelines.sources.events.users import Users
 
 KEYS = Keys(b"u" * 32, b"r" * 32)
 MAPPINGS = {preset: read_mapping(preset, {}) for preset in ("native", "directus", "segment")}
-READERS = {preset: LineReader(mapping, KEYS, Pseudonyms(KEYS)) for preset, mapping in MAPPINGS.items()}
+READERS = {preset: LineReader(mapping, KEYS, Users(KEYS)) for preset, mapping in MAPPINGS.items()}
 
 texts = st.one_of(
     st.sampled_from(
@@ -235,7 +236,7 @@ def by_definition(lines: list[bytes], preset: str) -> tuple[Any, Any, Any]:
         unknown += bool(event.unknown)
         events.append(event)
         numbers.append(number)
-    return event_table(events, numbers, Pseudonyms(KEYS)).to_pylist(), refused, unknown
+    return event_table(events, numbers, KEYS, Users(KEYS)).to_pylist(), refused, unknown
 
 
 def in_columns(lines: list[bytes], preset: str) -> tuple[Any, Any, Any]:

@@ -4,8 +4,6 @@ DuckDB reads the JSON. It is more lenient than RFC 8259 and keeps only one of se
 ordinary only if it is plain in every respect that `canonical` could judge otherwise; any doubt sends it there.
 """
 
-import json
-import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,24 +16,23 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.privacy.identity import Keys, canonical_text
+from pipelines.privacy.identity import Keys
 from pipelines.sources.events import canonical, vectors
 from pipelines.sources.events.blocks import Block
 from pipelines.sources.events.canonical import Refused
 from pipelines.sources.events.instants import MICROSECONDS_A_DAY
 from pipelines.sources.events.mapping import Mapping
 from pipelines.sources.events.ordinary import count_in_lines, ordinary_lines
-from pipelines.sources.events.rows import REMEMBERED_USERS, Pseudonyms, UserColumns, event_table
+from pipelines.sources.events.rows import event_table
 from pipelines.sources.events.shapes import Shape, Shapes, braces_expected, json_path
 from pipelines.sources.events.tables import INSTANT, READ_EVENTS
+from pipelines.sources.events.users import Users, meaning
 from pipelines.sources.events.vectors import Flags, Numbers, Tokens
 
 Rows = npt.NDArray[np.int32]
 
 LINES_TO_LEARN_FROM = 16
 
-PLAIN_INTEGER = re.compile(vectors.PLAIN_INTEGER)
-JSON_NULL = "null"
 BOOLEANS = {"true": True, "false": False}
 
 EXTRACTED = (
@@ -89,19 +86,17 @@ class Outcome:
 class LineReader:
     """Reads blocks of JSON lines of one file (or of several that look alike)."""
 
-    def __init__(self, mapping: Mapping, keys: Keys, pseudonyms: Pseudonyms) -> None:
+    def __init__(self, mapping: Mapping, keys: Keys, users: Users) -> None:
         self._mapping = mapping
         self._keys = keys
-        self._pseudonyms = pseudonyms
-        self._user_columns = UserColumns(pseudonyms)
+        self._users = users
         # One thread each: several readers work at once, on different blocks.
         self._connection = duckdb.connect(config={"threads": 1})
         self._paths = [(name, path) for name in EXTRACTED for path in mapping.of(name)]
         self._shapes = Shapes(mapping, self._query)
-        self._key_categories = vectors.Categories(lambda token: canonical.printable_key(_text(token)))
-        self._code_categories = vectors.Categories(lambda token: canonical.printable_code(_text(token)))
+        self._key_categories = vectors.Categories(lambda token: canonical.printable_key(meaning(token)))
+        self._code_categories = vectors.Categories(lambda token: canonical.printable_code(meaning(token)))
         self._flag_categories = vectors.Categories(_flag)
-        self._user_categories = vectors.Categories(_text, REMEMBERED_USERS)
 
     def close(self) -> None:
         """Free the memory of the embedded database."""
@@ -192,11 +187,8 @@ class LineReader:
             positions = categories.read(of(name), rows)
             sure &= (positions != vectors.UNSURE) & ~((positions == vectors.ABSENT) & (name == "event_key"))
             columns[name] = vectors.coded(positions, categories.values)
-        positions = self._user_categories.read(of("user_id"), rows)
-        sure &= positions != vectors.UNSURE
-        columns["user_key"], columns["record_key"] = self._user_columns.of(
-            positions, self._user_categories.values
-        )
+        columns["user_key"], columns["record_key"], unsure = self._users.of_tokens(of("user_id"), rows)
+        sure &= ~unsure
         positions = self._flag_categories.read(of("is_test"), rows)
         sure &= positions != vectors.UNSURE
         columns["is_test"] = pa.array(
@@ -230,7 +222,7 @@ class LineReader:
             events.append(event)
             numbers.append(number)
         if events:
-            outcome.events.append(event_table(events, numbers, self._pseudonyms))
+            outcome.events.append(event_table(events, numbers, self._keys, self._users))
 
     def _query(self, sql: str, lines: pa.Table) -> pa.Table:
         self._connection.register("lines", lines)
@@ -271,16 +263,5 @@ def _first_instant(columns: Sequence[pa.StringArray], rows: int) -> tuple[Number
     return values, absent, unsure
 
 
-def _text(token: str) -> str | None:
-    """Read a token that stands for text; TypeError where only the line itself can tell."""
-    if token.startswith('"'):
-        return canonical_text(json.loads(token))
-    if PLAIN_INTEGER.fullmatch(token):
-        return token
-    if token == JSON_NULL:
-        return None
-    raise TypeError("neither text nor a whole number")
-
-
 def _flag(token: str) -> bool | None:
-    return BOOLEANS[token] if token in BOOLEANS else canonical.flag(_text(token))
+    return BOOLEANS[token] if token in BOOLEANS else canonical.flag(meaning(token))

@@ -18,8 +18,9 @@ from pipelines.sources.events.delimited import Record, Records, header_of
 from pipelines.sources.events.files import EventFile
 from pipelines.sources.events.mapping import Mapping
 from pipelines.sources.events.records import RecordSource
-from pipelines.sources.events.rows import Pseudonyms, event_table
+from pipelines.sources.events.rows import event_table
 from pipelines.sources.events.typed import ROWS_AT_ONCE, read_rows, row_bytes
+from pipelines.sources.events.users import Users
 
 MOST_WORKERS = 4
 
@@ -33,12 +34,12 @@ class Readers:
     def __init__(self, mapping: Mapping, keys: Keys) -> None:
         self._mapping = mapping
         self._keys = keys
-        self._pseudonyms = Pseudonyms(keys)
+        self._users = Users(keys)
         self._workers = min(os.cpu_count() or 1, MOST_WORKERS)
         self._pool = ThreadPoolExecutor(self._workers, "events")
         self._line_readers: queue.SimpleQueue[LineReader] = queue.SimpleQueue()
         for _ in range(self._workers):
-            self._line_readers.put(LineReader(mapping, keys, self._pseudonyms))
+            self._line_readers.put(LineReader(mapping, keys, self._users))
 
     def close(self) -> None:
         """End the threads and free their memory."""
@@ -73,7 +74,7 @@ class Readers:
             events.append(event)
             numbers.append(number)
         if events:
-            outcome.events.append(event_table(events, numbers, self._pseudonyms))
+            outcome.events.append(event_table(events, numbers, self._keys, self._users))
         return outcome
 
     def _delimited(self, file: EventFile) -> Iterator[Outcome]:
