@@ -55,6 +55,8 @@ class Resource:
     expand: tuple[str, ...] = ()
     changes: bool = True
     """Whether objects change after they were made."""
+    goes_too: tuple[Table, ...] = ()
+    """What of an object goes with it once it is deleted; the rest stays as it was last seen."""
 
     @property
     def name(self) -> str:
@@ -140,7 +142,7 @@ INVOICES_PATH = "/v1/invoices"
 RESOURCES = {
     resource.name: resource
     for resource in (
-        Resource(INVOICES, "invoice", _take_invoices, _lines),
+        Resource(INVOICES, "invoice", _take_invoices, _lines, goes_too=(INVOICE_LINES,)),
         Resource(
             SUBSCRIPTIONS,
             "subscription",

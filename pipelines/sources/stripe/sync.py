@@ -348,6 +348,8 @@ class Sync:
                 batch = Batch(gone.sent_at, bool(row["livemode"]), owners={gone.target})
                 kept = {column.name: row.get(column.name) for column in resource.table.columns}
                 batch.rows[name] = [{**kept, "is_deleted": True, "requested_at": gone.sent_at}]
+                for part in resource.goes_too:
+                    batch.add_whole(part, resource.kind, {object_id: []})
                 self.add(batch)
 
     # -- common --------------------------------------------------------------------------------
