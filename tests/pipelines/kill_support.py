@@ -69,7 +69,7 @@ def at_statements(pattern: str) -> Callable[[Step], None]:
 
 
 def at_files_below(folder: str) -> Callable[[Step], None]:
-    """Call each file a step, below a folder, that is opened for writing, moved or removed."""
+    """Call each file a step, below a folder, that is opened for writing or gets another name."""
 
     def arm(step: Step) -> None:
         def heard(event: str, arguments: Any) -> None:
@@ -77,7 +77,7 @@ def at_files_below(folder: str) -> Callable[[Step], None]:
                 path, mode, flags = arguments
                 if not (set(mode or "") & set("wax+") or (flags or 0) & (os.O_WRONLY | os.O_RDWR)):
                     return
-            elif event in {"os.rename", "os.remove", "os.mkdir", "os.rmdir"}:
+            elif event == "os.rename":
                 path = arguments[0]
             else:
                 return
