@@ -54,6 +54,17 @@
     {{- return(model.columns.keys() | join(', ')) -}}
 {%- endmacro %}
 
+{#- Yields the columns of this model's contract: what tells which row of which report it is out of `reports`, the figures out
+    of `figures`. -#}
+{% macro columns_of_report(reports, figures) -%}
+    {%- set of_reports = ['report_date', 'period_label', 'period_start_date', 'period_end_date', 'created_at'] -%}
+    {%- set columns = [] -%}
+    {%- for column in model.columns -%}
+        {%- do columns.append((reports if column in of_reports else figures) ~ '.' ~ column) -%}
+    {%- endfor -%}
+    {{- return(columns | join(', ')) -}}
+{%- endmacro %}
+
 {#- Yields the columns of the errors marts that stand for one kind of error each, in order. -#}
 {% macro error_columns() -%}
     {{- return([

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.errors import KpiError, SettingError
+from pipelines.last_build import LastBuild
 from pipelines.privacy.stored_ledger import check_exports
 from pipelines.sources.load import Progress
 from pipelines.warehouse import PROJECT_ROOT, Warehouse, busy
@@ -25,6 +26,8 @@ class BuildReport:
     """Seeds and models written."""
     tested: int = 0
     """Data and unit tests run."""
+    is_current: bool = False
+    """Nothing had changed since the last build, in which nothing failed: there was nothing to do."""
     warnings: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
@@ -43,19 +46,28 @@ def build(
     `only` names one model that is built, untested, with what it is made from. Unit tests say nothing about the company's data; they are for `make test` and a plain `dbt build`.
     `backfill` names a first and a last report date to build besides, both inclusive. Raises SettingError for
     a date after today in the reporting zone, KpiError where dbt could not run at all. Failed models and tests
-    are listed in the report.
+    are listed in the report. Where nothing changed since a build in which nothing failed, dbt is not started.
     """
     newest = check_dates(warehouse, report_date, backfill)
     check_exports(warehouse)
-    first, last = backfill or ("", "")
+    first_date, last_date = backfill or ("", "")
     # As variables of dbt they would let it read the whole project anew every day.
-    dates = {"KPI_REPORT_DATE": newest, "KPI_BACKFILL_FROM": first, "KPI_BACKFILL_TO": last}
+    dates = {"KPI_REPORT_DATE": newest, "KPI_BACKFILL_FROM": first_date, "KPI_BACKFILL_TO": last_date}
     arguments = ["build", "--exclude-resource-type", "unit_test"]
     if only:
         arguments += ["test", "--select", f"+{only}"]
+    settings = {name: str(date) for name, date in dates.items()}
+    last = LastBuild(warehouse, arguments, settings)
+    warnings = last.warnings()
+    if warnings is not None and not full_refresh:
+        return BuildReport(is_current=True, warnings=warnings)
+    last.forget()
     if full_refresh:
         arguments.append("--full-refresh")
-    return run_dbt(warehouse, arguments, progress, {name: str(date) for name, date in dates.items()})
+    report = run_dbt(warehouse, arguments, progress, settings)
+    if not report.failures:
+        last.remember(report.warnings)
+    return report
 
 
 def check_dates(

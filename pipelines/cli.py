@@ -98,7 +98,10 @@ def source_command(name: str) -> click.Command:
 )
 @click.option("--full-refresh", is_flag=True, help="Rebuild everything from raw; the report dates stay.")
 def build_command(report_date: dt.date | None, full_refresh: bool) -> None:
-    """Build the report of a day, and every report that is missing between the last one and it."""
+    """Build the report of a day, and every report that is missing between the last one and it.
+
+    Where nothing has changed since the last build (no data, no model, no seed, no setting), it ends at once.
+    """
 
     def work(house: Warehouse, progress: Progress, report: RunReport) -> None:
         report.build = build_marts(house, progress, report_date=report_date, full_refresh=full_refresh)
@@ -346,7 +349,10 @@ def _show(house: Warehouse, report: RunReport) -> None:
             click.echo(f"  FAILED: {failure}", err=True)
     if report.build is None:
         return
-    click.echo(f"build: {report.build.built} models and seeds, {report.build.tested} tests")
+    if report.build.is_current:
+        click.echo("build: nothing has changed since the last one")
+    else:
+        click.echo(f"build: {report.build.built} models and seeds, {report.build.tested} tests")
     for warning in report.build.warnings:
         click.echo(f"  warning: {warning}")
     for failure in report.build.failures:

@@ -14,6 +14,12 @@ from pipelines.warehouse import PROJECT_ROOT, Warehouse
 _ADVERBS = {"day": "daily", "week": "weekly", "month": "monthly"}
 _MODELS = PROJECT_ROOT / "models"
 _EVENT_SUBJECTS = ("engagement", "advanced_metrics", "errors", "funnel")
+_NOT_PUBLISHED = {
+    "withheld": "withheld for privacy: too few people stand behind it",
+    "undefined": "undefined: there is nothing to divide by, or to compare with",
+    "missing": "missing: nothing was read for it",
+    "broken": "broken: its source failed",
+}
 _MONEY = ("daily_invoices", "daily_mrr", "monthly_mrr")
 
 
@@ -41,6 +47,7 @@ def explanation(warehouse: Warehouse, metric_key: str, date: dt.date | None, gra
     cells = _cells(warehouse, metric_key, date, grain)
     for cell in cells:
         yield from _value_lines(metric, cell)
+    yield from _published(warehouse, metric, cells[0])
     yield f"marts: {', '.join(models)}"
     yield from _loads(warehouse, source, metric_key, cells[0])
     yield from _restatements(warehouse, metric, cells)
@@ -148,6 +155,28 @@ def _value_lines(metric: dict[str, Any], cell: dict[str, Any]) -> Iterator[str]:
     yield f"{name}: {_shown(metric, cell['value'])} ({cell['state']})"
     if cell["denominator"] is not None:
         yield f"  numerator {cell['numerator']:,g}, denominator {cell['denominator']:,g}"
+
+
+def _published(warehouse: Warehouse, metric: dict[str, Any], cell: dict[str, Any]) -> Iterator[str]:
+    """Say what everybody may know of the same period, where the metric is published at all."""
+    if metric["audience"] != "published":
+        return
+    rows = query(
+        warehouse,
+        f"select value, state, computed_at from {warehouse.schema_prefix}kpi_metrics.metric_data"  # noqa: S608 - a name of ours
+        " where metric_key = %s and grain = %s and period_start_date = %s",
+        metric["metric_key"],
+        cell["grain"],
+        cell["period_start_date"],
+    )
+    if not rows:
+        yield "published: not released yet"
+    for row in rows:
+        if row["state"] != "final":
+            yield f"published: no value, {_NOT_PUBLISHED[row['state']]}"
+            continue
+        released = f"{row['computed_at'].astimezone(dt.UTC):%Y-%m-%d}"
+        yield f"published: {_shown(metric, row['value'])} (since {released})"
 
 
 def _loads(warehouse: Warehouse, source: str, metric_key: str, cell: dict[str, Any]) -> Iterator[str]:

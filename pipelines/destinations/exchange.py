@@ -1,5 +1,8 @@
 """HTTP with a service that limits rates: waits when told to, repeats only what is safe to repeat, shows no secret.
 
+One service keeps a run waiting for `patience` seconds in all, however many requests there are: PATIENCE, unless
+DIGEST__PATIENCE_SECONDS says otherwise. Each wait is shown.
+
 Addresses and headers hold secrets here, so no error of the HTTP library is ever shown or chained: people read the
 service's name, the status and the service's own code.
 """
@@ -16,7 +19,8 @@ import requests
 from pipelines.errors import KpiError
 
 ATTEMPTS = 6
-LONGEST_WAIT = 120.0
+PATIENCE = 120.0
+_LONGEST_PAUSE = 16.0
 _SECONDS = (10.0, 60.0)
 _REFUSED_FOR_NOW = {429, 529}
 # 409 is a collision of two writes.
@@ -87,6 +91,8 @@ class Exchange:
     """The address before the path of a request; it may hold a secret."""
     headers: Mapping[str, str] = field(default_factory=dict)
     sleep: Callable[[float], None] = time.sleep
+    progress: Callable[[str], None] = lambda _: None
+    patience: float = PATIENCE
 
     def __post_init__(self) -> None:
         self._session = requests.Session()
@@ -98,33 +104,35 @@ class Exchange:
         """Send a request and give the answer's JSON object; a list is its `items`.
 
         One that the service refuses for now is sent again when the service says; one that fails is sent again
-        unless it creates something, which it may have done.
+        unless it creates something, which it may have done; neither of them more often than patience allows.
         Raises RefusedError for an answer that it was not done, UncertainError where that is not known.
         """
         creates = request.method == "POST" and not request.path.endswith("/query")
         for attempt in range(1, ATTEMPTS + 1):
-            last = attempt == ATTEMPTS
+            pause = min(2.0 ** (attempt - 1), _LONGEST_PAUSE)
+            begun = time.monotonic()
             try:
                 response = self._once(request)
-            except requests.ConnectionError as error:
-                # Nobody listened: nothing was done.
+            except requests.RequestException as error:
+                self.patience -= time.monotonic() - begun
+                # Where nobody listened, nothing was done.
                 unheard = _never_reached(error)
-                if last or (creates and not unheard):
-                    raise UncertainError("no connection" if unheard else "connection lost") from None
-            except requests.RequestException:
-                if last or creates:
-                    raise UncertainError("no answer in time") from None
+                lost = (
+                    "connection lost" if isinstance(error, requests.ConnectionError) else "no answer in time"
+                )
+                why = "no connection" if unheard else lost
+                if attempt == ATTEMPTS or pause > self.patience or (creates and not unheard):
+                    raise UncertainError(why) from None
             else:
-                if response.status_code in _REFUSED_FOR_NOW and not last:
-                    self._wait(_asked(response))
+                last = attempt == ATTEMPTS or pause > self.patience
+                why = f"status {response.status_code}"
+                if response.status_code in _REFUSED_FOR_NOW and attempt < ATTEMPTS:
+                    self._wait(_asked(response), why)
                     continue
                 if response.status_code not in _FAILED or creates or last:
                     return _answer(response)
-                wait = _asked(response)
-                if wait:
-                    self._wait(wait)
-                    continue
-            self.sleep(min(2.0**attempt, 30.0))
+                pause = _asked(response) or pause
+            self._wait(pause, why)
         raise AssertionError("the last attempt gives or raises")
 
     def _once(self, request: Request) -> requests.Response:
@@ -141,12 +149,15 @@ class Exchange:
             request.method, url, files=parts, timeout=_SECONDS, allow_redirects=False
         )
 
-    def _wait(self, seconds: float) -> None:
-        if seconds > LONGEST_WAIT:
+    def _wait(self, seconds: float, why: str) -> None:
+        if seconds > self.patience:
             raise KpiError(
-                f"{self.service} asks to wait {seconds:,.0f} seconds before the next request.",
-                "Start the same command again then: it goes on from where it stopped.",
+                f"{self.service} asks to wait {seconds:,.0f} seconds before the next request, longer than this run waits.",
+                "Start the same command again then: it goes on from where it stopped. DIGEST__PATIENCE_SECONDS is how "
+                "long one service may keep a run waiting in all.",
             )
+        self.patience -= seconds
+        self.progress(f"{self.service}: {why}, trying again in {seconds:,.1f} s")
         self.sleep(seconds)
 
 
@@ -166,7 +177,7 @@ def _no_authentication(request: requests.PreparedRequest) -> requests.PreparedRe
     return request
 
 
-def _never_reached(error: requests.ConnectionError) -> bool:
+def _never_reached(error: requests.RequestException) -> bool:
     reason = getattr(error.args[0], "reason", None) if error.args else None
     return type(reason).__name__ in {"NewConnectionError", "NameResolutionError", "ConnectTimeoutError"}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from pipelines.destinations import discord, files, notion
-from pipelines.destinations.exchange import Exchange, checked_url
+from pipelines.destinations.exchange import PATIENCE, Exchange, checked_url
 from pipelines.destinations.memory import Memory
 from pipelines.digest.chart import Chart, trends
 from pipelines.digest.facts import Audience, Digest, week_of
@@ -72,6 +72,7 @@ class Delivery:
         self._editions: dict[Audience, Edition] = {}
         self._issues = Memory(self._memory_file("issues"))
         self._compare_days = _compare_days()
+        self._patience = _patience()
 
     def deliver(self, names: tuple[str, ...]) -> Outcome:
         """Bring the digest to the destinations named, or to all that are configured.
@@ -124,7 +125,12 @@ class Delivery:
         return week_ago.replace(tzinfo=ZoneInfo(self.warehouse.reporting_timezone))
 
     def _issued(self, digest: Digest) -> None:
-        """Keep the instant of the figures in this week's digest, of which the next ones tell what was restated."""
+        """Keep the instant of the figures in this week's digest, of which the next ones tell what was restated.
+
+        Published figures are never restated.
+        """
+        if digest.audience == "published":
+            return
         self._issues.content[digest.week] = digest.figures_at.isoformat()
         for week in sorted(self._issues.content)[:-_KEPT_WEEKS]:
             del self._issues.content[week]
@@ -219,7 +225,7 @@ class Delivery:
         return PROJECT_ROOT / (setting("destinations.files.folder") or default)
 
     def _exchange(self, service: str, base_url: str, headers: dict[str, str]) -> Exchange:
-        return Exchange(service, base_url, headers, self.sleep)
+        return Exchange(service, base_url, headers, self.sleep, self.progress, self._patience)
 
     def _memory_file(self, name: str) -> Path:
         return self.warehouse.state_folder / "digest" / f"{name}.json"
@@ -241,6 +247,13 @@ def _is_external(name: str) -> bool:
     if value not in _YES | _NO:
         raise SettingError(f"{key.upper().replace('.', '__')} is '{value}'.", "Set it to true or false.")
     return value in _YES
+
+
+def _patience() -> float:
+    text = setting("digest.patience_seconds", str(int(PATIENCE))) or ""
+    if not text.isdecimal() or not 0 <= int(text) <= 3600:
+        raise SettingError(f"DIGEST__PATIENCE_SECONDS is '{text}'.", "Set it to whole seconds up to 3600.")
+    return float(text)
 
 
 def _compare_days() -> int:

@@ -7,7 +7,7 @@ from typing import Literal
 
 Grain = Literal["day", "week"]
 Audience = Literal["internal", "published"]
-State = Literal["final", "provisional", "missing", "broken", "undefined", "withheld"]
+State = Literal["final", "provisional", "missing", "broken", "undefined", "withheld", "unreleased"]
 ValueType = Literal["count", "ratio", "amount", "gauge"]
 Direction = Literal["up", "down", "none"]
 Judgement = Literal["good", "bad", "neutral"]
@@ -79,7 +79,7 @@ class Line:
     """The latest final value; None where there has been none yet."""
     newest: Point | None
     """The newest period that is over, where it is not `current`: provisional, or without a value; missing where it
-    has no row."""
+    has no row, or, of published figures, unreleased."""
     earlier: Point | None
     """The period `compare_days` before `current`, whatever its state; None where there is no row of it."""
     earlier_start: dt.date | None

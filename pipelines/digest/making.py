@@ -91,6 +91,7 @@ def make_digest(
                     date,
                     compare_days,
                     changes[metric.metric_key, grain, dimension],
+                    "missing" if audience == "internal" else "unreleased",
                 )
             )
     return Digest(date, audience, compare_days, figures_at, since, tuple(lines))
@@ -105,10 +106,11 @@ def _line(
     date: dt.date,
     compare_days: int,
     restated: Iterable[Restated],
+    absent: State,
 ) -> Line:
     ordered = [points[start] for start in sorted(points)]
     current = next((point for point in reversed(ordered) if point.state == "final"), None)
-    newest = _newest(metric, dimension, grain, points, date) if ordered else None
+    newest = _newest(metric, dimension, grain, points, date, absent) if ordered else None
     start = current.start - dt.timedelta(days=compare_days) if current else None
     earlier = points.get(start) if start else None
     return Line(
@@ -128,15 +130,19 @@ def _line(
 
 
 def _newest(
-    metric: Metric, dimension: str, grain: Grain, points: Mapping[dt.date, Point], date: dt.date
+    metric: Metric,
+    dimension: str,
+    grain: Grain,
+    points: Mapping[dt.date, Point],
+    date: dt.date,
+    absent: State,
 ) -> Point:
-    """Give the last period that was over before the date; one without a row is missing."""
+    """Give the last period that was over before the date; one without a row has the state `absent`."""
     start = date - dt.timedelta(days=1)
     if grain == "week":
         start = date - dt.timedelta(days=7 + date.weekday())
     end = start + dt.timedelta(days=DAYS[grain] - 1)
-    missing = Point(metric.metric_key, grain, dimension, start, end, None, "missing")
-    return points.get(start, missing)
+    return points.get(start, Point(metric.metric_key, grain, dimension, start, end, None, absent))
 
 
 def _trend(ordered: Sequence[Point], grain: Grain) -> tuple[Point, ...]:

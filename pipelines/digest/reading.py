@@ -74,7 +74,7 @@ class Figures:
 def read_figures(warehouse: Warehouse, audience: Audience, date: dt.date, since: dt.datetime) -> Figures:
     """Read the figures of the periods that ended before a date, and what was restated after an instant.
 
-    Published figures come from the published tables alone: nothing exact is read for them.
+    Published figures come from the published table alone: nothing exact is read for them, and they are never restated.
     Raises KpiError where there is no catalogue, no metric flagged for the digest, or no figure.
     """
     names = {"schema": f"{warehouse.schema_prefix}{_SCHEMAS[audience]}"}
@@ -87,17 +87,14 @@ def read_figures(warehouse: Warehouse, audience: Audience, date: dt.date, since:
             f"{table} holds no figure of a period that ended before {date}.",
             "Build it first: kpi run."
             if audience == "internal"
-            else "Publish first: a destination marked external gets published figures only.",
+            else "Nothing is released yet: a destination marked external gets published figures only.",
         )
+    changes = query(warehouse, _RESTATEMENTS.format(**names), since) if audience == "internal" else []
     wanted = {metric.metric_key for metric in metrics}
     return Figures(
         metrics=metrics,
         points=[_point(row) for row in rows if row["metric_key"] in wanted],
-        restated=[
-            _restated(row)
-            for row in query(warehouse, _RESTATEMENTS.format(**names), since)
-            if row["metric_key"] in wanted
-        ],
+        restated=[_restated(row) for row in changes if row["metric_key"] in wanted],
         currency_decimals=_currency_decimals(warehouse),
         figures_at=max(_instant(row["computed_at"]) for row in rows),
     )

@@ -17,6 +17,7 @@ _WHY: dict[State, str] = {
     "broken": "broken: its source failed",
     "undefined": "undefined: nothing to divide by",
     "withheld": "withheld for privacy",
+    "unreleased": "not released yet",
 }
 
 
@@ -56,17 +57,19 @@ class Wording:
 def worded(digest: Digest) -> Wording:
     """Put a digest into words."""
     figures_at = digest.figures_at.astimezone(dt.UTC)
-    published = "Published figures: rounded, small ones withheld. " if digest.audience == "published" else ""
     restated = sum(len(line.restatements) for line in digest.lines)
     since = f"since the last digest ({_day(digest.since.date(), digest.date.year)})"
     counted = {0: "Nothing was restated", 1: "1 value was restated"}.get(
         restated, f"{restated} values were restated"
     )
+    restatements = f"{counted} {since}."
+    if digest.audience == "published":
+        restatements = "Published figures: rounded, small ones withheld; what was released does not change."
     return Wording(
         title=f"Key figures of {_day(digest.date, None)}",
         subtitle=(
-            f"{published}Latest final values, compared with {digest.compare_days} days earlier. "
-            f"{counted} {since}. As of {_day(figures_at.date(), None)}, {figures_at:%H:%M} UTC."
+            f"Latest final values, compared with {digest.compare_days} days earlier. "
+            f"{restatements} As of {_day(figures_at.date(), None)}, {figures_at:%H:%M} UTC."
         ),
         statements=tuple(_statement(line, digest) for line in digest.lines),
     )
@@ -97,7 +100,9 @@ def name(line: Line) -> str:
 
 def amount(line: Line, value: Decimal) -> str:
     """Write a value of a line in its unit, such as `$1,234.50`, `89.4%` or `1,125.48 EUR`."""
-    currency = f" {line.dimension.upper()}" if line.dimension else ""
+    # What is counted by currency is no money.
+    is_money = line.metric.value_type == "amount"
+    currency = f" {line.dimension.upper()}" if line.dimension and is_money else ""
     sign = "-" if value < 0 and _rounded(value, line.decimals) else ""
     number = f"{abs(_rounded(value, line.decimals)):,.{line.decimals}f}"
     return f"{sign}{line.metric.prefix}{number}{line.metric.suffix}{currency}"

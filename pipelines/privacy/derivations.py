@@ -15,15 +15,24 @@ A derivation is one expression of a closed subset of Python:
     column                              another column of the same row
     calendar()                          dates and names of periods, which say nothing about anybody
 
+and, in the long table alone:
+
+    name()                              names of a metric, a grain or a dimension, which say nothing about anybody either
+    metric()                            the column that metric_key names, of the mart of the row's grain
+    numerator(), denominator()          what that column's own derivation divides, and by what
+    state()                             what value and denominator tell: final, withheld, undefined, missing or broken
+
 There is nothing in it that could read anything but the ledger.
 """
 
 import ast
 import datetime as dt
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
+from itertools import accumulate
 
 from pipelines.privacy.leaves import LeafKey
 from pipelines.privacy.ledger import Ledger
@@ -68,6 +77,7 @@ class Call:
 
 Expression = Cells | Column | Call
 
+_NO_NUMBERS = ("calendar", "name", "metric", "numerator", "denominator", "state")
 _ARGUMENTS = {
     "days": (1, 1),
     "days_max": (1, 1),
@@ -77,7 +87,7 @@ _ARGUMENTS = {
     "percentage": (2, 2),
     "ratio": (2, 2),
     "gini": (5, 5),
-    "calendar": (0, 0),
+    **dict.fromkeys(_NO_NUMBERS, (0, 0)),
 }
 
 
@@ -146,6 +156,7 @@ class Evaluator:
         self._grain = grain
         self._derivations = derivations
         self._known: dict[tuple[str, dt.date], Value] = {}
+        self._totals: dict[Cells, tuple[list[dt.date], list[int]]] = {}
         self._under_way: set[tuple[str, dt.date]] = set()
 
     def column(self, name: str, start: dt.date) -> Value:
@@ -188,10 +199,19 @@ class Evaluator:
         base = self._ledger.base(cells.family)
         if base is None:
             return None
-        end = period_end(grain, start)
-        days = [day for day in self._ledger.periods(cells.family, "day") if day <= end]
-        keys = [LeafKey(cells.family, "day", day, cell) for day in days for cell in cells.cells]
-        return sum(self._ledger.value(key) or 0 for key in [base, *keys])
+        days, totals = self._totals_to_date(cells, base)
+        return totals[bisect_right(days, period_end(grain, start))]
+
+    def _totals_to_date(self, cells: Cells, base: LeafKey) -> tuple[list[dt.date], list[int]]:
+        """Give the released days in order, and what had come together before the first and after each of them."""
+        if cells not in self._totals:
+            days = sorted(self._ledger.periods(cells.family, "day"))
+            values = [
+                sum(self._ledger.value(LeafKey(cells.family, "day", day, cell)) or 0 for cell in cells.cells)
+                for day in days
+            ]
+            self._totals[cells] = days, list(accumulate(values, initial=self._ledger.value(base) or 0))
+        return self._totals[cells]
 
     def _column(self, column: Column, start: dt.date) -> Value:
         here = self.column(column.name, start)
@@ -227,8 +247,8 @@ def _percentage(values: Sequence[Value]) -> Value:
     return None if above is None or not below else 100.0 * above / below
 
 
-def _calendar(values: Sequence[Value]) -> Value:
-    raise DerivationError("the calendar is no number")
+def _no_number(values: Sequence[Value]) -> Value:
+    raise DerivationError("that is no number of a mart")
 
 
 def _gini(values: Sequence[Value]) -> Value:
@@ -254,5 +274,5 @@ _FUNCTIONS = {
     "ratio": _ratio,
     "percentage": _percentage,
     "gini": _gini,
-    "calendar": _calendar,
+    **dict.fromkeys(_NO_NUMBERS, _no_number),
 }

@@ -1,22 +1,22 @@
 """The second look: every published number is computed again from the ledger; what comes out differently is a clue."""
 
 import datetime as dt
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pipelines.privacy.derivations import DerivationError, Evaluator, Expression, parse
+from pipelines.privacy.explaining_long_table import explain_long_table
 from pipelines.privacy.export import DICTIONARY, Export, Finding
 from pipelines.privacy.facts import counts_behind
 from pipelines.privacy.leaves import LeafKey, Parameters
-from pipelines.privacy.ledger import LEDGER_TABLE, PARAMETERS_TABLE, Ledger
+from pipelines.privacy.ledger import LEDGER_TABLE, LONG_TABLE, PARAMETERS_TABLE, Ledger
 from pipelines.privacy.ledger_checks import Reading
 from pipelines.privacy.linear import NotLinear, Quotient, Reader, constraints_of
 from pipelines.privacy.periods import GRAINS, period_end, period_label, period_start
 from pipelines.privacy.solver import Constraint
-from pipelines.privacy.tables import Table, printed
+from pipelines.privacy.tables import Table, disagreement, printed
 
 _CALENDAR = ("report_date", "period_label", "period_start_date", "period_end_date", "created_at")
 
@@ -44,6 +44,9 @@ def explain(reading: Reading) -> Explained:
     explained = Explained(0, [])
     for table in export.tables.values():
         if table.name in {LEDGER_TABLE, PARAMETERS_TABLE, DICTIONARY}:
+            continue
+        if table.name == LONG_TABLE:
+            explained.numbers += explain_long_table(reading, table)
             continue
         grain = export.grain(table.name)
         if grain not in GRAINS:
@@ -86,7 +89,7 @@ def _explain_table(
                 if column in calendar:
                     problem = _wrong_date(reading, grain, column, row)
                 else:
-                    problem = _wrong_number(row[column], evaluator.column(column, start))
+                    problem = disagreement(row[column], evaluator.column(column, start))
             except DerivationError as error:
                 problem = f"nothing explains it ({error})"
             if problem is None:
@@ -108,14 +111,7 @@ def _wrong_date(reading: Reading, grain: str, column: str, row: Mapping[str, Any
         return "the calendar has no such column"
     expected: object
     if column == "created_at":
-        expected = max(
-            (
-                release.released_at
-                for key, release in reading.ledger.releases.items()
-                if (key.grain, key.start) == (grain, start)
-            ),
-            default=None,
-        )
+        expected = reading.ledger.instants().get((grain, start))
     elif column == "period_label":
         expected = period_label(grain, start, report_date)
     elif column == "period_end_date":
@@ -125,20 +121,6 @@ def _wrong_date(reading: Reading, grain: str, column: str, row: Mapping[str, Any
     if row[column] == expected:
         return None
     return f"'{printed(row[column])}' is not what the calendar gives ('{printed(expected)}')"
-
-
-def _wrong_number(found: object, expected: float | None) -> str | None:
-    if found is None and expected is None:
-        return None
-    if (
-        isinstance(found, int | float)
-        and not isinstance(found, bool)
-        and expected is not None
-        and math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-9)
-    ):
-        return None
-    given = "nothing" if expected is None else printed(expected)
-    return f"'{printed(found)}' has no explanation: its derivation gives {given}"
 
 
 def _guesses(

@@ -68,6 +68,11 @@ class Export:
                 return grain if isinstance(grain, str) else None
         return None
 
+    def public_metrics(self) -> set[str]:
+        """Name the metrics that the manifest declares to be public as they are."""
+        named = self.manifest.get("public")
+        return {str(name) for name in named} if isinstance(named, list) else set()
+
     def reject(self, file: str, problem: str, row: int | None = None, column: str | None = None) -> None:
         """Note a finding."""
         self.findings.append(Finding(self.name, file, problem, row, column))

@@ -37,8 +37,13 @@ class Described:
     derivations: Mapping[str, str] | None = None
 
 
-def export_files(report_date: dt.date, tables: Sequence[Described]) -> dict[str, bytes]:
-    """Make the content of every file of an export; the same tables give the same bytes."""
+def export_files(
+    report_date: dt.date, tables: Sequence[Described], public: Sequence[str] = ()
+) -> dict[str, bytes]:
+    """Make the content of every file of an export; the same tables give the same bytes.
+
+    `public` are the metrics of the long table that anybody can read elsewhere.
+    """
     by_name = {described.table.name: described.table for described in tables}
     ledger = Ledger.of(by_name[LEDGER_TABLE].dicts())
     everything = sorted([*tables, _dictionary(tables)], key=lambda described: described.table.name)
@@ -68,6 +73,7 @@ def export_files(report_date: dt.date, tables: Sequence[Described]) -> dict[str,
             for name, family in FAMILIES.items()
         ],
         "facts": list(FACTS),
+        "public": list(public),
         "tables": [_manifest_entry(described) for described in everything],
         "periods": [
             {

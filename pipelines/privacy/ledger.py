@@ -14,6 +14,8 @@ SCHEMA = "kpi_metrics"
 """Where what is published stands."""
 LEDGER_TABLE = "release_ledger"
 PARAMETERS_TABLE = "release_parameters"
+LONG_TABLE = "metric_data"
+"""Every released figure once more, one a row."""
 LEDGER_COLUMNS = (
     "family",
     "grain",
@@ -44,6 +46,7 @@ class Ledger:
     _periods: dict[tuple[str, str], set[dt.date]] | None = None
     _first_day: dict[str, dt.date] | None = None
     _cells: dict[tuple[str, str, dt.date], list[LeafKey]] | None = None
+    _instants: dict[tuple[str, dt.date], dt.datetime] | None = None
 
     @classmethod
     def of(cls, rows: Iterable[Mapping[str, Any]]) -> "Ledger":
@@ -87,6 +90,15 @@ class Ledger:
             self._first_day = {key.family: key.start for key in self.releases if key.cell == BASE}
         start = self._first_day.get(family)
         return None if start is None else LeafKey(family, "day", start, BASE)
+
+    def instants(self) -> dict[tuple[str, dt.date], dt.datetime]:
+        """Give when the last figure of each period was released, by grain and first day."""
+        if self._instants is None:
+            self._instants = {}
+            for key, release in self.releases.items():
+                known = self._instants.setdefault((key.grain, key.start), release.released_at)
+                self._instants[key.grain, key.start] = max(known, release.released_at)
+        return self._instants
 
     def digest(self) -> str:
         """Name in 64 hexadecimal digits what the ledger says."""

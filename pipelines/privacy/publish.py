@@ -14,7 +14,7 @@ from pipelines.privacy.audit import AuditReport, audit
 from pipelines.privacy.export import MANIFEST, exports_in, read_export
 from pipelines.privacy.export_writer import Described, export_files, move_into_place, write_folder
 from pipelines.privacy.leaves import Parameters
-from pipelines.privacy.ledger import LEDGER_TABLE, PARAMETERS_TABLE, SCHEMA, Ledger
+from pipelines.privacy.ledger import LEDGER_TABLE, LONG_TABLE, PARAMETERS_TABLE, SCHEMA, Ledger
 from pipelines.privacy.periods import ADJECTIVES
 from pipelines.privacy.tables import TYPES, Table
 from pipelines.sources.load import Progress, query
@@ -71,14 +71,15 @@ def publish(
         )
     day = report_date or _newest(warehouse, models)
     tables = _tables(warehouse, models, day, ledger_rows, parameter_rows)
-    files = export_files(day, tables)
+    public = _public_metrics(warehouse, tables)
+    files = export_files(day, tables, public)
     target = folder / day.isoformat()
     rows = sum(len(described.table.rows) for described in tables)
     for left in folder.glob(".*.writing"):
         # A killed run left it.
         shutil.rmtree(left, ignore_errors=True)
     if (target / MANIFEST).exists():
-        _check_unchanged(target, tables)
+        _check_unchanged(target, tables, set(public))
         return Published(target, day, False, len(tables), rows)
     scratch = folder / f".{day}.writing"
     try:
@@ -110,19 +111,50 @@ def _neighbours(folder: Path, day: dt.date) -> list[Path]:
     return [*before[-1:], *after[:1]]
 
 
-def _check_unchanged(target: Path, tables: list[Described]) -> None:
+def _check_unchanged(target: Path, tables: list[Described], public: set[str]) -> None:
     found = read_export(target)
     problems = [str(finding) for finding in found.findings]
     for described in tables:
-        there = found.tables.get(described.table.name)
-        if there is not None and there.rows != described.table.rows:
-            problems.append(f"{described.table.name} has other rows in the warehouse")
+        here, there = described.table, found.tables.get(described.table.name)
+        if there is None:
+            # An export of before the table was published.
+            continue
+        if here.name == LONG_TABLE:
+            # Which metrics are published is the catalogue's to say; what was read from the web may have been read again.
+            kept = (_metrics(here) & _metrics(there)) - public - found.public_metrics()
+            here, there = (_only(table, kept) for table in (here, there))
+        if there.rows != here.rows:
+            problems.append(f"{here.name} has other rows in the warehouse")
     if problems:
         raise KpiError(
             f"{target} was published before, and is not what the warehouse says now: {problems[0]}.",
             "Released figures never change. Put the folder, or the ledger of the warehouse, back from your backup "
             "(kpi privacy restore DIR brings back a ledger that is gone).",
         )
+
+
+def _metrics(table: Table) -> set[str]:
+    return {row["metric_key"] for row in table.dicts()}
+
+
+def _only(table: Table, metrics: set[str]) -> Table:
+    place = table.column_names().index("metric_key")
+    return Table(table.name, table.columns, tuple(row for row in table.rows if row[place] in metrics))
+
+
+def _public_metrics(warehouse: Warehouse, tables: list[Described]) -> list[str]:
+    """Name the metrics of the long table that are read from the web: by the readings, not by what else explains none."""
+    read = query(
+        warehouse,
+        f"select distinct metric_key from {warehouse.schema_prefix}kpi_internal.scraped_figures",  # noqa: S608 - a name of ours
+    )
+    published = {
+        metric
+        for described in tables
+        if described.table.name == LONG_TABLE
+        for metric in _metrics(described.table)
+    }
+    return sorted(published & {row["metric_key"] for row in read})
 
 
 def _models(warehouse: Warehouse) -> list[_Model]:
@@ -179,6 +211,13 @@ def _tables(
             rows = [row for row in parameter_rows if row["parameters_id"] in used]
         elif _REPORT_DATE in model.columns:
             rows = [row for row in _rows(warehouse, model.name) if row[_REPORT_DATE] == day]
+        elif model.name == LONG_TABLE:
+            periods = {(key.grain, key.start) for key in released}
+            rows = [
+                row
+                for row in _rows(warehouse, model.name)
+                if (row["grain"], row["period_start_date"]) in periods
+            ]
         else:
             rows = _rows(warehouse, model.name)
         tables.append(_described(model, rows))

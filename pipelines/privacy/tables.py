@@ -3,6 +3,7 @@
 import csv
 import datetime as dt
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -84,6 +85,21 @@ def printed(value: Any) -> str:
     if isinstance(value, Decimal):
         return format(value.normalize() if value else Decimal(0), "f")
     return str(value)
+
+
+def disagreement(found: object, expected: float | None) -> str | None:
+    """Say how a published number is not the one it should be; None where it is, but for the last digits of a sum."""
+    if found is None and expected is None:
+        return None
+    if (
+        isinstance(found, int | float)
+        and not isinstance(found, bool)
+        and expected is not None
+        and math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-9)
+    ):
+        return None
+    given = "nothing" if expected is None else printed(expected)
+    return f"'{printed(found)}' has no explanation: its derivation gives {given}"
 
 
 def read_parquet(name: str, content: bytes) -> Table:

@@ -4,7 +4,7 @@ import datetime as dt
 import hashlib
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import yaml
 from pipelines.privacy.derivations import Evaluator, Expression, parse
 from pipelines.privacy.export_writer import Described, export_files, write_folder
 from pipelines.privacy.leaves import BUCKET_CELLS, FAMILIES, LeafKey
-from pipelines.privacy.ledger import LEDGER_COLUMNS, LEDGER_TABLE, PARAMETERS_TABLE, Ledger
+from pipelines.privacy.ledger import LEDGER_COLUMNS, LEDGER_TABLE, LONG_TABLE, PARAMETERS_TABLE, Ledger
 from pipelines.privacy.periods import (
     ADJECTIVES,
     GRAINS,
@@ -283,17 +283,70 @@ PARAMETER_TYPES = ("string", "string", *["int64"] * 6, "timestamp")
 def published_marts() -> dict[str, dict[str, tuple[str, str]]]:
     """Read what the published marts declare: type and derivation of each column."""
     found = {}
-    for path in sorted((PROJECT_ROOT / "models" / "marts" / "published").glob("published_*.yml")):
-        for model in yaml.safe_load(path.read_text(encoding="utf-8"))["models"]:
-            found[model["name"].removeprefix("published_")] = {
-                column["name"]: (_type(column["data_type"]), column["config"]["meta"]["derivation"])
-                for column in model["columns"]
-            }
+    for path in sorted((PROJECT_ROOT / "models" / "marts" / "published").glob("published_*ly_*.yml")):
+        found[path.stem.removeprefix("published_")] = _declared(path)
     return found
+
+
+def long_table() -> dict[str, tuple[str, str]]:
+    """Read what the long table of all published figures declares."""
+    return _declared(PROJECT_ROOT / "models" / "marts" / "published" / f"published_{LONG_TABLE}.yml")
+
+
+def _declared(path: Path) -> dict[str, tuple[str, str]]:
+    [model] = yaml.safe_load(path.read_text(encoding="utf-8"))["models"]
+    return {
+        column["name"]: (_type(column["data_type"]), column["config"]["meta"]["derivation"].strip())
+        for column in model["columns"]
+    }
 
 
 def _type(text: str) -> str:
     return "double" if "double" in text else "timestamp" if "timestamp" in text else text
+
+
+RATIOS = {
+    "active_percentage": ("active_users", "total_active_users_to_date"),
+    "avg_tests_per_active_user": ("successful_tests", "active_users"),
+    "adjusted_success_rate": ("successful_sessions", "total_sessions"),
+    "first_try_success_rate": ("first_try_successes", "total_sessions"),
+    "second_try_success_rate": ("second_try_successes", "total_sessions"),
+    "third_plus_try_success_rate": ("third_plus_try_successes", "total_sessions"),
+    "conversion_rate": ("accounts_with_tests", "accounts_created"),
+}
+"""What each ratio divides, and by what."""
+LEADING = ("report_date", "period_label", "period_start_date", "period_end_date", "created_at")
+
+
+def unpivoted(grain: str, mart_row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Turn a row of a published mart into the rows of the long table that say the same."""
+    for name, value in mart_row.items():
+        if name in LEADING:
+            continue
+        above, below = (mart_row[part] for part in RATIOS[name]) if name in RATIOS else (None, None)
+        state = "withheld"
+        if value is not None:
+            state = "final"
+        elif below == 0 or name == "active_change":
+            state = "undefined"
+        has_parts = None not in (above, below)
+        yield {
+            "metric_key": name,
+            "grain": grain,
+            "period_start_date": mart_row["period_start_date"],
+            "period_end_date": mart_row["period_end_date"],
+            "dimension": "",
+            "value": None if value is None else float(value),
+            "numerator": above if has_parts else None,
+            "denominator": below if has_parts else None,
+            "state": state,
+            "computed_at": mart_row["created_at"],
+        }
+
+
+def grain_of(mart: str) -> str:
+    """Give the grain of a mart."""
+    return next(grain for grain, word in ADJECTIVES.items() if mart.startswith(f"{word}_"))
 
 
 @dataclass
@@ -306,6 +359,8 @@ class Publication:
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     marts: dict[str, dict[str, tuple[str, str]]] = field(default_factory=dict)
     parameters: list[dict[str, Any]] = field(default_factory=lambda: [dict(PARAMETERS)])
+    long_rows: list[dict[str, Any]] = field(default_factory=list)
+    public: tuple[str, ...] = ()
 
     @classmethod
     def honest(cls, seed: int = 1, sizes: Sizes | None = None, reported: int = 12) -> "Publication":
@@ -319,11 +374,14 @@ class Publication:
     def compute(self, reported: int = 12) -> None:
         """Make the rows of every mart from what is shown."""
         ledger = Ledger.of(dict(zip(LEDGER_COLUMNS, row, strict=True)) for row in ledger_rows(self.shown))
+        self.long_rows = []
         for name, columns in self.marts.items():
-            grain = next(grain for grain, adjective in ADJECTIVES.items() if name.startswith(adjective))
+            grain = grain_of(name)
             expressions = {column: parse(text) for column, (_, text) in columns.items()}
-            starts = sorted(ledger.periods("error_buckets", grain))[-reported:]
-            self.rows[name] = [self._row(ledger, grain, start, expressions, starts) for start in starts]
+            starts = sorted(ledger.periods("error_buckets", grain))
+            rows = [self._row(ledger, grain, start, expressions) for start in starts]
+            self.rows[name] = rows[-reported:]
+            self.long_rows += [figure for row in rows for figure in unpivoted(grain, row)]
 
     def _row(
         self,
@@ -331,7 +389,6 @@ class Publication:
         grain: str,
         start: dt.date,
         expressions: Mapping[str, Expression],
-        starts: list[dt.date],
     ) -> dict[str, Any]:
         evaluator = Evaluator(ledger, grain, expressions)
         dates = {
@@ -357,7 +414,7 @@ class Publication:
                 ),
                 f"Rows of {name}.",
                 {},
-                next(grain for grain, adjective in ADJECTIVES.items() if name.startswith(adjective)),
+                grain_of(name),
                 {column: text for column, (_, text) in columns.items() if text},
             )
             for name, columns in self.marts.items()
@@ -373,7 +430,15 @@ class Publication:
             tuple(tuple(row.values()) for row in self.parameters),
         )
         tables += [Described(ledger, "Ledger.", {}), Described(parameters, "Parameters.", {})]
-        files = export_files(self.report_date, tables)
+        columns = long_table()
+        figures = Table(
+            LONG_TABLE,
+            tuple((column, kind) for column, (kind, _) in columns.items()),
+            tuple(tuple(row[column] for column in columns) for row in self.long_rows),
+        )
+        derivations = {column: text for column, (_, text) in columns.items()}
+        tables.append(Described(figures, "Every figure once more.", {}, None, derivations))
+        files = export_files(self.report_date, tables, self.public)
         if change:
             change(files)
         target = folder / self.report_date.isoformat()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from privacy_support import published_marts
+from privacy_support import grain_of, published_marts, unpivoted
 
 from pipelines.privacy.derivations import Evaluator, parse
 from pipelines.privacy.ledger import Ledger
@@ -73,11 +73,13 @@ where (ledger.family, ledger.grain, ledger.period_start_date, ledger.cell)
 
 @dataclass(frozen=True)
 class Publication:
-    """What is published: the ledger, the marts as built, and the reports of every day since the first release."""
+    """What is published: the ledger, the marts and the long table as built, and the reports of every day since the first
+    release."""
 
     ledger: Ledger
     built: dict[str, list[Row]]
     reports: dict[str, list[Row]]
+    long_table: list[Row]
 
     @classmethod
     def of(cls, warehouse: Warehouse, scratch: Path, *, with_wild_ledger: bool = False) -> "Publication":
@@ -94,6 +96,9 @@ class Publication:
                 connection.execute(_WILD_FIGURES)
             ledger = Ledger.of(_rows(connection, "from kpi_metrics.release_ledger"))
             built = {mart: _rows(connection, f"from kpi_metrics.{mart}") for mart in published_marts()}
+            long_table = _rows(
+                connection, manifest["nodes"]["model.kpi.published_metric_data"]["compiled_code"]
+            )
             connection.execute(
                 "insert into intermediate.report_dates"
                 " select distinct period_start_date from kpi_metrics.release_ledger"
@@ -103,7 +108,7 @@ class Publication:
                 mart: _rows(connection, manifest["nodes"][f"model.kpi.published_{mart}"]["compiled_code"])
                 for mart in published_marts()
             }
-        return cls(ledger, built, reports)
+        return cls(ledger, built, reports, long_table)
 
     def figures(self) -> Figures:
         """Give the row of each released period. Fails where two reports do not say the same of it."""
@@ -121,11 +126,6 @@ def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> list[Row]:
     found = connection.execute(query)
     names = [column[0] for column in found.description or []]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
-
-
-def grain_of(mart: str) -> str:
-    """Give the grain of a mart."""
-    return next(grain for grain, word in ADJECTIVES.items() if mart.startswith(f"{word}_"))
 
 
 def unlike_their_derivations(publication: Publication, rows: dict[str, list[Row]]) -> Iterator[str]:
@@ -151,6 +151,27 @@ def unlike_their_derivations(publication: Publication, rows: dict[str, list[Row]
             for name, value in expected.items():
                 if row[name] != value:
                     yield f"{mart} of {report_date}, {start}, {name}: {row[name]}, not {value}"
+
+
+def unlike_the_marts(publication: Publication) -> Iterator[str]:
+    """Name each figure of the long table that is not the one in the marts, and each one of the marts that it lacks."""
+    keys = ("metric_key", "grain", "period_start_date")
+    found = {tuple(row[name] for name in keys): row for row in publication.long_table}
+    if len(found) != len(publication.long_table):
+        yield "a figure stands there twice"
+    expected = {
+        tuple(figure[name] for name in keys): figure
+        for mart, rows in publication.reports.items()
+        for row in rows
+        for figure in unpivoted(grain_of(mart), row)
+    }
+    for key, figure in expected.items():
+        if found.get(key) != figure:
+            yield f"{key}: {found.get(key)}, not {figure}"
+    marts = {metric for metric, _, _ in expected}
+    for key in found.keys() - expected.keys():
+        if key[0] in marts:
+            yield f"{key}: no report has it"
 
 
 def incoherences(figures: Figures) -> Iterator[str]:

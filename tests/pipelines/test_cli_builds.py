@@ -100,6 +100,17 @@ def test_a_run_loads_builds_every_missing_report_and_shows_what_came_of_it(
     ) == [(1, 2)]
 
 
+def test_a_build_with_nothing_new_ends_at_once_and_says_the_same(loaded: tuple[House, Finished]) -> None:
+    house, built = loaded
+    again = house.kpi("build")
+    again.is_well("build: nothing has changed since the last one")
+    assert warnings_of(again) == warnings_of(built) != []
+
+
+def warnings_of(done: Finished) -> list[str]:
+    return [line for line in done.shown.splitlines() if "warning:" in line]
+
+
 def test_secrets_and_people_are_in_no_artifact_of_a_run(loaded: tuple[House, Finished]) -> None:
     house, ran = loaded
     hidden = [USER_KEY, RECORD_KEY, "person-1", "canary"]

@@ -21,6 +21,7 @@ from published_support import (
     Publication,
     incoherences,
     redrawn_errors,
+    unlike_the_marts,
     unlike_their_derivations,
 )
 
@@ -409,6 +410,22 @@ def test_every_published_figure_is_what_its_declared_derivation_gives_from_the_l
     assert list(unlike_their_derivations(publication, publication.reports)) == []
 
 
+def test_the_long_published_table_says_what_the_published_marts_say_and_nothing_internal(
+    demo: Demo, publication: Publication
+) -> None:
+    assert list(unlike_the_marts(publication)) == []
+    of_the_catalogue = {
+        metric for (metric,) in demo.rows("select metric_key from seeds.metrics where audience = 'published'")
+    }
+    assert {row["metric_key"] for row in publication.long_table} == of_the_catalogue
+    assert not [row for row in publication.long_table if row["state"] == "provisional"]
+    columns = (
+        "select column_name, data_type from information_schema.columns"
+        " where table_name = 'metric_data' and table_schema = '{}' order by ordinal_position"
+    )
+    assert demo.rows(columns.format("kpi_metrics")) == demo.rows(columns.format("kpi_internal"))
+
+
 def test_published_figures_never_contradict_each_other(publication: Publication) -> None:
     figures = publication.figures()
     assert {grain: len(rows) >= 13 for grain, rows in figures.items()} == dict.fromkeys(figures, True)
@@ -423,6 +440,8 @@ def test_figures_that_no_company_could_have_are_published_without_contradictions
     publication = Publication.of(demo.house, tmp_path, with_wild_ledger=True)
     assert list(incoherences(publication.figures())) == []
     assert list(unlike_their_derivations(publication, publication.reports)) == []
+    assert list(unlike_the_marts(publication)) == []
+    assert {"final", "withheld", "undefined"} <= {row["state"] for row in publication.long_table}
 
 
 def test_an_export_of_the_company_withstands_the_attacker_and_has_the_same_bytes_twice(

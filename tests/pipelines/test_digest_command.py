@@ -59,7 +59,10 @@ def test_no_secret_is_shown_whatever_happens(house: House, desk: Office) -> None
     shown = house.kpi("digest", "--date", LAST_MONDAY, "--dry-run").text
     with desk.discord, desk.notion:
         pass
-    failed = house.kpi("digest", "--date", LAST_MONDAY, RUNTIME__LOG_LEVEL="DEBUG")
+    failed = house.kpi(
+        "digest", "--date", LAST_MONDAY, RUNTIME__LOG_LEVEL="DEBUG", DIGEST__PATIENCE_SECONDS="2"
+    )
+    assert "Notion: no connection, trying again in 1.0 s" in failed.complained
     failed.fails_with(1, "Discord gave no usable answer", "Notion gave no usable answer")
     assert not [secret for secret in SECRETS if secret in shown + failed.text]
     for path in house.folder.rglob("*"):
@@ -86,6 +89,9 @@ def test_wrong_usage_is_said(house: House, desk: Office) -> None:
     house.kpi("digest", "--to", "telegram").fails_with(2, "telegram is none of discord, notion, html, text")
     house.kpi("digest", "--to", "text", DIGEST__COMPARE_DAYS="10").fails_with(
         2, "DIGEST__COMPARE_DAYS is '10'"
+    )
+    house.kpi("digest", "--to", "text", DIGEST__PATIENCE_SECONDS="-1").fails_with(
+        2, "DIGEST__PATIENCE_SECONDS is '-1'"
     )
     bare = House(house.folder / "bare")
     bare.folder.mkdir()

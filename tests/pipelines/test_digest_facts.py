@@ -238,6 +238,23 @@ def test_published_figures_come_from_the_published_tables_alone(tmp_path: Path) 
     assert not [exact for exact in ("405", "398", "412", "418", "1,312", "89.") if exact in everything]
 
 
+def test_a_published_period_that_is_not_released_yet_says_so(tmp_path: Path) -> None:
+    digest = digest_of(tmp_path, company(), "published")
+    [first, *_] = worded(digest).statements
+    assert first.newest == "No value for Nov 16 - Nov 22 (not released yet)."
+    assert "what was released does not change" in worded(digest).subtitle
+    assert "restated" not in worded(digest).subtitle
+
+
+def test_what_is_counted_by_currency_is_no_money(tmp_path: Path) -> None:
+    figures = Figures()
+    figures.metric("paying_customers", value_type="gauge")
+    figures.weeks("paying_customers", 65, 68, 70, dimension="eur")
+    [statement] = worded(digest_of(tmp_path, figures)).statements
+    assert statement.title == "Paying customers, EUR"
+    assert statement.value == "70 (Nov 9 - Nov 15)"
+
+
 def test_targets_and_owners_stay_in_the_company(tmp_path: Path) -> None:
     figures = company()
     figures.metrics[0] |= {"target": 54321, "owner": "Ana"}

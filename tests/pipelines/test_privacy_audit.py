@@ -221,6 +221,56 @@ def cells_left_out(publication: Publication) -> None:
     publication.compute()
 
 
+def long_row(publication: Publication, **found: object) -> dict[str, Any]:
+    return next(
+        row for row in publication.long_rows if all(row[name] == value for name, value in found.items())
+    )
+
+
+def count_in_the_long_table(publication: Publication) -> None:
+    """The true count of a week, where the mart has the published one."""
+    row = long_row(publication, metric_key="accounts_created", grain="week")
+    row["value"] = row["value"] + 1
+
+
+def numerator_in_the_long_table(publication: Publication) -> None:
+    """A ratio as published, made from something else."""
+    row = long_row(publication, metric_key="active_percentage", grain="day", state="final")
+    row["numerator"] = row["numerator"] - 1
+
+
+def reason_in_a_state(publication: Publication) -> None:
+    """A withheld figure says whether there was nothing or too little."""
+    for row in publication.long_rows:
+        if row["metric_key"] == "total_errors" and row["state"] == "withheld":
+            row["state"] = "missing"
+
+
+def withheld_left_out(publication: Publication) -> None:
+    """A figure that is withheld has no row."""
+    publication.long_rows = [row for row in publication.long_rows if row["state"] != "withheld"]
+
+
+def unreleased_in_the_long_table(publication: Publication) -> None:
+    """A period before its release."""
+    row = long_row(publication, metric_key="active_users", grain="day")
+    day = publication.report_date
+    publication.long_rows.append(row | {"period_start_date": day, "period_end_date": day})
+
+
+def internal_metric_in_the_long_table(publication: Publication) -> None:
+    """A figure that no mart has, and that nobody declared to be public."""
+    row = long_row(publication, metric_key="active_users", grain="day")
+    publication.long_rows.append(row | {"metric_key": "paid_amount", "value": 1234.0})
+
+
+def declared_public_though_a_mart_has_it(publication: Publication) -> None:
+    """The declaration does not reach what is protected."""
+    publication.public = ("active_users",)
+    row = long_row(publication, metric_key="active_users", grain="day")
+    row["value"] = row["value"] + 1
+
+
 SMALL = Sizes(users=12, activity=0.3, attempts=12, failing=0.4, days=20)
 TINY = Sizes(users=3, activity=0.6, attempts=40, failing=0.4, days=90)
 LARGE = Sizes(users=150, activity=0.5, attempts=4, days=24)
@@ -245,6 +295,13 @@ LARGE = Sizes(users=150, activity=0.5, attempts=4, days=24)
         (base_of_one, LARGE, "possible value"),
         (gini_from_raw, LARGE, "column error_gini_coefficient: "),
         (cells_left_out, SMALL, "cells are left out"),
+        (count_in_the_long_table, LARGE, "metric_data.csv, row"),
+        (numerator_in_the_long_table, LARGE, "column numerator: active_percentage: "),
+        (reason_in_a_state, SMALL, "says something else than the figures do ('withheld')"),
+        (withheld_left_out, SMALL, "rows that were released"),
+        (unreleased_in_the_long_table, LARGE, "was not released"),
+        (internal_metric_in_the_long_table, LARGE, "paid_amount: no mart has this metric"),
+        (declared_public_though_a_mart_has_it, LARGE, "column value: active_users: "),
     ],
 )
 def test_a_broken_publisher_is_caught(
@@ -253,6 +310,21 @@ def test_a_broken_publisher_is_caught(
     publication = Publication.honest(7, sizes)
     broken(publication)
     assert said in problems(attacked(publication.write(tmp_path)))
+
+
+def test_what_is_declared_to_be_public_passes_as_it_is(tmp_path: Path) -> None:
+    publication = Publication.honest(7, LARGE)
+    days = [
+        row for row in publication.long_rows if (row["metric_key"], row["grain"]) == ("active_users", "day")
+    ]
+    values = {"value": 412.0, "state": "final"}, {"value": None, "state": "broken"}
+    for number, row in enumerate(days):
+        publication.long_rows.append(row | {"metric_key": "stars"} | values[number % 2])
+        publication.long_rows.append(row | {"metric_key": "planned", "value": None, "state": "missing"})
+    publication.public = ("stars",)
+    assert problems(attacked(publication.write(tmp_path / "declared"))) == ""
+    publication.public = ()
+    assert "stars: no mart has this metric" in problems(attacked(publication.write(tmp_path / "undeclared")))
 
 
 def test_a_period_recomputed_after_a_late_event_is_caught(tmp_path: Path) -> None:

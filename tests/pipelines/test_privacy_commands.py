@@ -97,7 +97,7 @@ def export_of(house: House) -> Path:
 
 def test_an_export_holds_every_published_table_in_both_formats(company: House) -> None:
     names = {path.name for path in export_of(company).iterdir()}
-    tables = {*published_marts(), "release_ledger", "release_parameters", "data_dictionary"}
+    tables = {*published_marts(), "metric_data", "release_ledger", "release_parameters", "data_dictionary"}
     assert names == {f"{table}.{form}" for table in tables for form in ("csv", "parquet")} | {
         "privacy.json",
         "datapackage.json",

@@ -16,12 +16,6 @@ release_ledger as (
 
 ),
 
-released_reports as (
-
-    select * from {{ ref('int_released_reports') }}
-
-),
-
 released_periods as (
 
     select * from {{ ref('int_released_periods') }}
@@ -127,11 +121,8 @@ gini as (
 )
 
 select
-    released_reports.report_date,
-    released_reports.grain,
-    released_reports.period_label,
-    released_reports.period_start_date,
-    released_reports.period_end_date,
+    periods.grain,
+    periods.period_start_date,
     periods.total_sessions,
     periods.successful_sessions,
     {{ percentage('periods.successful_sessions', 'periods.total_sessions') }} as adjusted_success_rate,
@@ -141,14 +132,9 @@ select
     {{ percentage('periods.second_try_successes', 'periods.total_sessions') }} as second_try_success_rate,
     periods.third_plus_try_successes,
     {{ percentage('periods.third_plus_try_successes', 'periods.total_sessions') }} as third_plus_try_success_rate,
-    gini.error_gini_coefficient,
-    released_reports.created_at
-from released_reports
-inner join periods
-    on
-        released_reports.grain = periods.grain
-        and released_reports.period_start_date = periods.period_start_date
+    gini.error_gini_coefficient
+from periods
 left join gini
     on
-        released_reports.grain = gini.grain
-        and released_reports.period_start_date = gini.period_start_date
+        periods.grain = gini.grain
+        and periods.period_start_date = gini.period_start_date

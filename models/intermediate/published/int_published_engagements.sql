@@ -6,12 +6,6 @@ release_ledger as (
 
 ),
 
-released_reports as (
-
-    select * from {{ ref('int_released_reports') }}
-
-),
-
 released_periods as (
 
     select * from {{ ref('int_released_periods') }}
@@ -126,23 +120,15 @@ compared as (
 )
 
 select
-    released_reports.report_date,
-    released_reports.grain,
-    released_reports.period_label,
-    released_reports.period_start_date,
-    released_reports.period_end_date,
+    grain,
+    period_start_date,
     {% for count in [
         'all_tests', 'successful_tests', 'successful_test_users', 'active_users',
         'total_users_to_date', 'total_active_users_to_date',
     ] -%}
-    cast(compared.{{ count }} as int64) as {{ count }},
+    cast({{ count }} as int64) as {{ count }},
     {% endfor -%}
-    compared.active_percentage,
-    compared.active_change,
-    compared.avg_tests_per_active_user,
-    released_reports.created_at
-from released_reports
-inner join compared
-    on
-        released_reports.grain = compared.grain
-        and released_reports.period_start_date = compared.period_start_date
+    active_percentage,
+    active_change,
+    avg_tests_per_active_user
+from compared

@@ -6,12 +6,6 @@ release_ledger as (
 
 ),
 
-released_reports as (
-
-    select * from {{ ref('int_released_reports') }}
-
-),
-
 released_periods as (
 
     select * from {{ ref('int_released_periods') }}
@@ -52,17 +46,10 @@ periods as (
 )
 
 select
-    released_reports.report_date,
-    released_reports.grain,
-    released_reports.period_label,
-    released_reports.period_start_date,
-    released_reports.period_end_date,
-    {% for error_column in error_columns() + ['total_errors'] -%}
-    periods.{{ error_column }},
+    grain,
+    period_start_date,
+    {% for error_column in error_columns() -%}
+    {{ error_column }},
     {% endfor -%}
-    released_reports.created_at
-from released_reports
-inner join periods
-    on
-        released_reports.grain = periods.grain
-        and released_reports.period_start_date = periods.period_start_date
+    total_errors
+from periods

@@ -6,12 +6,6 @@ release_ledger as (
 
 ),
 
-released_reports as (
-
-    select * from {{ ref('int_released_reports') }}
-
-),
-
 released_periods as (
 
     select * from {{ ref('int_released_periods') }}
@@ -47,17 +41,9 @@ periods as (
 )
 
 select
-    released_reports.report_date,
-    released_reports.grain,
-    released_reports.period_label,
-    released_reports.period_start_date,
-    released_reports.period_end_date,
-    periods.accounts_created,
-    periods.accounts_with_tests,
-    {{ percentage('periods.accounts_with_tests', 'periods.accounts_created') }} as conversion_rate,
-    released_reports.created_at
-from released_reports
-inner join periods
-    on
-        released_reports.grain = periods.grain
-        and released_reports.period_start_date = periods.period_start_date
+    grain,
+    period_start_date,
+    accounts_created,
+    accounts_with_tests,
+    {{ percentage('accounts_with_tests', 'accounts_created') }} as conversion_rate
+from periods

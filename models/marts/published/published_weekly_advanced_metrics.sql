@@ -2,10 +2,20 @@ with
 
 reports as (
 
-    select * from {{ ref('int_published_advanced_metrics') }}
+    select * from {{ ref('int_released_reports') }}
     where grain = 'week'
+
+),
+
+figures as (
+
+    select * from {{ ref('int_published_advanced_metrics') }}
 
 )
 
-select {{ contracted_columns() }}
+select {{ columns_of_report('reports', 'figures') }}
 from reports
+inner join figures
+    on
+        reports.grain = figures.grain
+        and reports.period_start_date = figures.period_start_date
