@@ -38,12 +38,14 @@
 {%- endmacro %}
 
 {#- Yields the config of a model that replaces the rows with the same key. `follows` names the model whose days it
-    follows, or 'settings'. -#}
-{% macro replaces_rows(key, follows=none) -%}
+    follows, or 'settings'; the last two are BigQuery's. -#}
+{% macro replaces_rows(key, follows=none, partition_date=none, cluster_by=none) -%}
     {{- return({
         'materialized': 'incremental',
         'incremental_strategy': 'delete+insert' if target.type == 'duckdb' else 'merge',
         'unique_key': key,
+        'partition_by': {'field': partition_date, 'data_type': 'date'} if partition_date and target.type == 'bigquery' else none,
+        'cluster_by': cluster_by if target.type == 'bigquery' else none,
         'meta': {'follows': follows} if follows else {},
     }) -}}
 {%- endmacro %}

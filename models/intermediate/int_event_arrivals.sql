@@ -1,6 +1,6 @@
-{%- set replaces = replaces_rows('event_hash', follows='settings') if target.type == 'duckdb' else replaces_days(follows='settings') %}
-{%- set hooks = "{{ keep_conflicts_in_quarantine() }}" if target.type == 'duckdb' else [] %}
-{{ config(post_hook=hooks, cluster_by=['settled'] if target.type == 'bigquery' else none, **replaces) }}
+{%- set is_embedded = target.type == 'duckdb' %}
+{%- set replaces = replaces_rows('event_hash', 'settings') if is_embedded else replaces_days('settings') %}
+{{ config(post_hook="{{ keep_conflicts_in_quarantine() }}" if is_embedded else [], **replaces) }}
 -- depends_on: {{ ref('event_roles') }}
 -- depends_on: {{ ref('stg_events__erasures') }}
 {%- set now = run_number() %}

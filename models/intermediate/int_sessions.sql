@@ -1,10 +1,4 @@
-{{
-    config(
-        partition_by={'field': 'last_date', 'data_type': 'date'} if target.type == 'bigquery' else none,
-        cluster_by='session_hash' if target.type == 'bigquery' else none,
-        **replaces_rows('session_hash', follows='int_load_days')
-    )
-}}
+{{ config(**replaces_rows('session_hash', 'int_load_days', partition_date='last_date', cluster_by=['session_hash'])) }}
 {%- set changed_days = stale_days() %}
 {%- set test_days = days_of_changed_sessions(changed_days) %}
 

@@ -1,9 +1,4 @@
-{{
-    config(
-        cluster_by='user_hash' if target.type == 'bigquery' else none,
-        **replaces_rows('user_hash', follows='int_user_days')
-    )
-}}
+{{ config(**replaces_rows('user_hash', follows='int_user_days', cluster_by=['user_hash'])) }}
 {%- set days = stale_days() %}
 {%- set users_of_days %}
 -- What the days that changed say now; all days where everything is built.
