@@ -41,7 +41,7 @@ select
     state,
     computed_at
 from {schema}.metric_data
-where grain in ('day', 'week') and period_start_date >= %s and period_end_date < %s
+where period_start_date >= %s and period_end_date < %s
 """
 _RESTATEMENTS = """
 select
@@ -56,7 +56,7 @@ select
     first_shown_at,
     changed_at
 from {schema}.metric_restatements
-where grain in ('day', 'week') and changed_at > %s
+where changed_at > %s
 """
 
 
