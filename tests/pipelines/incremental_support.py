@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-from dbt.cli.main import dbtRunner
+from dbt_support import invoke
 
-from pipelines.warehouse import PROJECT_ROOT, Warehouse, environment
+from pipelines.warehouse import PROJECT_ROOT, Warehouse
 
 FIRST_DAY = dt.date(2026, 1, 30)
 MARTS = (
@@ -73,9 +72,6 @@ create table raw_events._dlt_loads (
 
 Row = tuple[Any, ...]
 
-_MANIFESTS: dict[str, Any] = {}
-"""dbt's reading of the project; of the warehouse it depends on the file's name alone, which is DuckDB's catalog."""
-
 
 def run(
     warehouse: Warehouse,
@@ -88,7 +84,7 @@ def run(
     """Build the models in this process; with their data tests only where that is asked for."""
     backfill = f", backfill_from: {backfill_from}, backfill_to: {report_date}" if backfill_from else ""
     arguments = [
-        *("--quiet", "build" if tested else "run"),
+        "build" if tested else "run",
         *("--vars", f"{{report_date: {report_date}{backfill}}}"),
         *(["--exclude-resource-type", "unit_test"] if tested else []),
         *(["--full-refresh"] if full_refresh else []),
@@ -99,25 +95,7 @@ def run(
 
 def seed(warehouse: Warehouse) -> None:
     """Load the seeds that events are read with."""
-    invoke(warehouse, ["--quiet", "seed", "--select", "event_roles", "error_types"])
-
-
-def invoke(warehouse: Warehouse, arguments: list[str]) -> None:
-    """Run dbt without parsing the project anew each time."""
-    state = str(warehouse.state_folder / "dbt")
-    places = ["--project-dir", str(PROJECT_ROOT), "--target-path", state, "--log-path", state]
-    with environment(**warehouse.dbt_environment()):
-        catalog = warehouse.duckdb_path.stem
-        if catalog not in _MANIFESTS:
-            parse = ["--quiet", "parse", "--no-partial-parse", *places]
-            _MANIFESTS[catalog] = dbtRunner().invoke(parse).result
-        result: Any = dbtRunner(manifest=_MANIFESTS[catalog]).invoke([*arguments, *places])
-    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
-    assert result.success, result.exception or [
-        (each.node.name, each.message)
-        for each in result.result
-        if each.status not in {"success", "pass", "warn"}
-    ]
+    invoke(warehouse, ["seed", "--select", "event_roles", "error_types"])
 
 
 @dataclass

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from dbt_support import invoke
 
-from pipelines.build import run_dbt
 from pipelines.sources.stripe.tables import TABLES
 from pipelines.warehouse import Warehouse
 
@@ -23,6 +23,7 @@ MARTS = (
     "mrr_by_subscription",
     "mrr_at_risk",
     "mrr_policy_bridge",
+    "mrr_invoice_bridge",
 )
 SYNCED_AT = dt.datetime(2026, 11, 21, 18, tzinfo=dt.UTC)
 _TABLES = {table.name: table for table in TABLES}
@@ -239,9 +240,7 @@ class Raw:
             *("build", "--exclude-resource-type", "unit_test", "--indirect-selection", "cautious"),
             *("--vars", json.dumps({"report_date": None}), "--select", *(f"+{mart}" for mart in MARTS)),
         ]
-        report = run_dbt(self.warehouse, arguments, lambda line: None)
-        assert report.failures == [], report.failures
-        assert report.tested > 0
+        assert any(node.startswith("test.") for node in invoke(self.warehouse, arguments))
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Read rows from the marts."""

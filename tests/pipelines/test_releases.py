@@ -7,7 +7,8 @@ from typing import Any
 
 import duckdb
 import pytest
-from incremental_support import Row, Shop, invoke
+from dbt_support import invoke
+from incremental_support import Row, Shop
 
 FIRST_DAY = dt.date(2026, 3, 2)
 REPORT_DATE = dt.date(2026, 3, 12)
