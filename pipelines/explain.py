@@ -49,7 +49,7 @@ def explanation(warehouse: Warehouse, metric_key: str, date: dt.date | None, gra
         row["currency"]: int(row["exponent"])
         for row in query(
             warehouse, f"select currency, exponent from {warehouse.schema_prefix}seeds.currencies"
-        )  # noqa: S608 - a name of ours
+        )
     }
     for cell in cells:
         yield from _value_lines(metric, cell, decimals.get(cell["dimension"], 2))
