@@ -45,12 +45,8 @@ def explanation(warehouse: Warehouse, metric_key: str, date: dt.date | None, gra
     if formula:
         yield f"formula: {formula}"
     cells = _cells(warehouse, metric_key, date, grain)
-    decimals = {
-        row["currency"]: int(row["exponent"])
-        for row in query(
-            warehouse, f"select currency, exponent from {warehouse.schema_prefix}seeds.currencies"
-        )
-    }
+    currencies = query(warehouse, f"select currency, exponent from {warehouse.schema_prefix}seeds.currencies")  # noqa: S608 - a name of ours
+    decimals = {row["currency"]: int(row["exponent"]) for row in currencies}
     for cell in cells:
         yield from _value_lines(metric, cell, decimals.get(cell["dimension"], 2))
     yield from _published(warehouse, metric, cells[0])
