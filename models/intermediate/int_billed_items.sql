@@ -1,51 +1,8 @@
 with
 
-invoice_lines as (
-
-    select * from {{ ref('stg_stripe__invoice_lines') }}
-    where
-        subscription_id is not null
-        and period_start_at is not null
-        and period_end_at > period_start_at
-
-),
-
-invoices as (
-
-    select * from {{ ref('stg_stripe__invoices') }}
-    where not is_deleted
-
-),
-
-prices as (
-
-    select * from {{ ref('int_prices') }}
-
-),
-
--- Licensed items are billed before their period, metered ones after it.
 licensed as (
 
-    select
-        invoice_lines.*,
-        invoices.created_at as invoiced_at,
-        invoices.status as invoice_status,
-        coalesce(
-            invoice_lines.subscription_item_id,
-            concat(invoice_lines.subscription_id, '/', coalesce(invoice_lines.price_id, ''))
-        ) as item_id
-    from invoice_lines
-    inner join invoices
-        on invoice_lines.invoice_id = invoices.invoice_id
-    left join prices
-        on invoice_lines.price_id = prices.price_id
-    where
-        coalesce(prices.usage_type, 'licensed') = 'licensed'
-        and (invoice_lines.is_proration or invoices.created_at < invoice_lines.period_end_at)
-        and (
-            invoice_lines.line_type = 'subscription_item'
-            or (invoice_lines.is_proration and invoice_lines.price_id is not null)
-        )
+    select * from {{ ref('int_licensed_lines') }}
 
 ),
 
@@ -54,31 +11,31 @@ states as (
 
     select
         subscription_id,
-        item_id as subscription_item_id,
+        subscription_item_id,
         invoice_id,
         invoice_status,
         invoiced_at,
         currency,
         price_id,
         is_proration,
-        is_proration and amount_minor_units < 0 as is_given_back,
+        is_given_back,
         period_start_at,
         max(period_end_at) as period_end_at,
         cast(sum(quantity) as int64) as quantity,
         cast(sum(amount_minor_units) as int64) as amount_minor_units,
         cast(sum(discount_minor_units) as int64) as discount_minor_units,
-        cast(sum(coalesce(inclusive_tax_minor_units, 0)) as int64) as inclusive_tax_minor_units
+        cast(sum(inclusive_tax_minor_units) as int64) as inclusive_tax_minor_units
     from licensed
     group by
         subscription_id,
-        item_id,
+        subscription_item_id,
         invoice_id,
         invoice_status,
         invoiced_at,
         currency,
         price_id,
         is_proration,
-        is_proration and amount_minor_units < 0,
+        is_given_back,
         period_start_at
 
 ),

@@ -442,7 +442,8 @@ monthly as (
             'rates.charged_minor_units',
             'rates.cycles_a_year * rates.net_part',
             '12 * rates.billing_interval_count * rates.gross_part'
-        ) }} as monthly_minor_units
+        ) }} as monthly_minor_units,
+        {{ exact_share('rates.charged_minor_units', 'rates.net_part', 'rates.gross_part') }} as net_cycle_minor_units
     from rates
 
 )
@@ -461,6 +462,7 @@ select
     monthly.is_asked_to_end,
     monthly.is_collection_paused,
     case when monthly.valid_from >= versions.first_observed_at then 'observed' else 'reconstructed' end as provenance,
+    {{ exact_product('monthly.net_cycle_minor_units', 'units.minor_unit') }} as cycle_amount,
     {{ exact_product('monthly.monthly_minor_units', 'units.minor_unit') }} as monthly_amount
 from monthly
 inner join units

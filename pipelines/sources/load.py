@@ -1,7 +1,8 @@
 """What loading has in common for every source: pending packages first, one report, readable errors."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,16 @@ def query(warehouse: Warehouse, sql: str, *parameters: Any) -> list[dict[str, An
             return _dicts(cursor)
     except DatabaseUndefinedRelation:
         return []
+
+
+@contextmanager
+def held_for_queries(warehouse: Warehouse) -> Iterator[None]:
+    """Keep the DuckDB file open for several queries, each of which would take most of its time to open it."""
+    if warehouse.target == "duckdb" and warehouse.duckdb_path.exists():
+        with warehouse.reader():
+            yield
+    else:
+        yield
 
 
 def _dicts(cursor: Any) -> list[dict[str, Any]]:

@@ -97,6 +97,10 @@ MONEY = {
         *("from_policy_key", "to_policy_key", "customer_key", "currency", "reason"),
         *("from_mrr_amount", "to_mrr_amount", "difference_amount", "created_at"),
     ],
+    "mrr_invoice_bridge": [
+        *("invoice_id", "subscription_id", "customer_key", "currency", "invoice_date", "period_start_at"),
+        *("period_end_at", "reason", "cycle_amount", "invoiced_amount", "difference_amount", "created_at"),
+    ],
 }
 TYPES = {
     "bigquery": {name: name for name in ("date", "string", "int64", "float64", "timestamp")},

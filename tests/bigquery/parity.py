@@ -55,6 +55,7 @@ class Parity:
                 build_by_reference(service, scene.warehouse, report_date, STARTED[0], "seed")
             build_on_duckdb(scene.warehouse, report_date, STARTED[number])
             self.steps.append(self._step(scene, service, "run", number))
+        service.is_only_checking = True
         self.tested = self._step(scene, service, "test", 1)
         return self
 

@@ -23,6 +23,7 @@ MARTS = (
     "mrr_by_subscription",
     "mrr_at_risk",
     "mrr_policy_bridge",
+    "mrr_invoice_bridge",
 )
 SYNCED_AT = dt.datetime(2026, 11, 21, 18, tzinfo=dt.UTC)
 _TABLES = {table.name: table for table in TABLES}

@@ -333,6 +333,25 @@ def further_cases(raw: Raw) -> None:
         "items", [{"price_id": "second", "item_id": "si_new"}], created=at(9, 1), observed_at=at(11, 9)
     )
 
+    # Invoices that bill something else than a cycle of it: a draft changed by hand, a part of a cent rounded.
+    raw.subscription("edited", [{"price_id": "monthly"}], created=at(10, 1))
+    raw.invoice("edited", at(10, 1), [{"amount": 9_000, "price_id": "monthly", "period": month(at(10, 1))}])
+    raw.invoice("edited", at(11, 1), [{"amount": 10_000, "price_id": "monthly", "period": month(at(11, 1))}])
+    rounded = {"percent_off": "33.335", "duration": "forever"}
+    raw.subscription("rounded", [{"price_id": "monthly"}], created=at(9, 1), discounts=[rounded])
+    bill = {"amount": 10_000, "discount_amount": 3_334, "price_id": "monthly"}
+    raw.invoice("rounded", at(9, 1), [{**bill, "period": month(at(9, 1))}])
+    change = {"is_proration": True, "price_id": "monthly", "period": (at(9, 20), at(10, 1))}
+    raw.invoice(
+        "rounded",
+        at(10, 1),
+        [
+            {**bill, "period": month(at(10, 1))},
+            {"amount": -2_000, **change},
+            {"amount": 2_500, "quantity": 1, **change},
+        ],
+    )
+
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Raw:
@@ -473,3 +492,38 @@ def test_the_bridge_names_the_setting_that_makes_the_difference(built: Raw) -> N
     assert found["cus_scheduled", "churn_at"] == Decimal(-100)
     assert found["cus_collection_paused", "collection_paused"] == Decimal(-100)
     assert not [customer for customer, _ in found if customer == "cus_active"]
+
+
+@pytest.mark.parametrize(
+    ("subscription", "month_number", "expected"),
+    [
+        ("upgraded", 10, [("proration", 0, "502.18", "502.18")]),
+        ("once", 10, [("single_discount", 100, "60", "-40")]),
+        ("unpaid", 9, [("not_counted", 0, "100", "100")]),
+        ("edited", 10, [("unexplained", 100, "90", "-10")]),
+        (
+            "rounded",
+            10,
+            [("proration", "66.665", "71.66", "5"), ("rounding", "66.665", "71.66", "-0.005")],
+        ),
+    ],
+)
+def test_an_invoice_that_differs_from_mrr_is_shown_with_the_reasons(
+    built: Raw, subscription: str, month_number: int, expected: list[tuple[str, Any, str, str]]
+) -> None:
+    rows = built.query(
+        "select reason, cycle_amount, invoiced_amount, difference_amount from kpi_internal.mrr_invoice_bridge"
+        f" where subscription_id = '{subscription}' and extract(month from invoice_date) = {month_number}"
+        " order by 1"
+    )
+    assert rows == [(reason, *map(Decimal, amounts)) for reason, *amounts in expected]
+
+
+def test_invoices_that_bill_a_cycle_as_mrr_counts_it_are_not_shown(built: Raw) -> None:
+    rows = built.query("select distinct subscription_id from kpi_internal.mrr_invoice_bridge")
+    billed = {
+        row["subscription_id"] for row in built.rows["invoices"] if row["status"] not in {"draft", "void"}
+    }
+    # The one that was backdated bills the time before it was made.
+    assert {name for (name,) in rows} == {"upgraded", "once", "unpaid", "edited", "rounded", "backdated"}
+    assert {"active", "after_trial", "paid_later", "taxed_line", "hidden_tiers", "resumed"} <= billed

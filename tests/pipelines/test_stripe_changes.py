@@ -101,6 +101,8 @@ def test_deleted_objects_keep_their_rows_and_say_so(synced: Synced) -> None:
 
     assert [row["is_deleted"] for row in synced.rows("customers")] == [True]
     assert by_id(synced, "invoices") == before | {made["draft"]: before[made["draft"]] | {"is_deleted": True}}
+    # What cannot be asked for any more is kept; but a draft that is gone bills nothing.
+    assert {row["invoice_id"] for row in synced.rows("invoice_lines")} == before.keys() - {made["draft"]}
     [kept] = synced.rows("coupons")
     assert (kept["percent_off"], kept["is_deleted"]) == ("12.5", True)
 
@@ -114,6 +116,7 @@ def test_a_sweep_finds_what_no_event_told_and_reports_each_field(synced: Synced)
     new = account.add_customer()
     account.delete("customers", new, silently=True)
     synced.sync()
+    lines = [row["id"] for row in synced.rows("invoice_lines") if row["invoice_id"] == made["draft"]]
     assert by_id(synced, "invoices")[made["open"]]["status"] == "open"
 
     report = synced.sync(sweep=True)
@@ -125,9 +128,10 @@ def test_a_sweep_finds_what_no_event_told_and_reports_each_field(synced: Synced)
     assert found == {
         (made["open"], "status"): ("open", "uncollectible"),
         (made["draft"], "is_deleted"): ("False", "True"),
+        **dict.fromkeys(((line, "row") for line in lines), ("is not there any more", None)),
     }
     assert f"stripe: invoices {made['open']}: status was open, is uncollectible" in report.notes
-    assert any("2 differences" in note for note in report.notes)
+    assert any("4 differences" in note for note in report.notes)
     assert any("0 differences" in note for note in synced.sync(sweep=True).notes)
 
 

@@ -230,6 +230,28 @@ def test_a_value_of_any_kind_in_place_of_an_id_is_refused_and_nothing_more(name:
     assert (fault["field"], fault["id"]) == ("id", "none")
 
 
+def test_half_a_character_or_a_number_of_any_size_spoils_nothing_but_its_own_object(synced: Synced) -> None:
+    account = synced.stripe.account
+    made = company(account)
+    account.add_customer(id="cus_emoji", name="half of \ud83d")
+    account.add_product("Seats", id="prod_\ud83d")
+    account.change("invoices", made["open"], total=2**63)
+    account.change("invoices", made["void"], total=2**70)
+    account.add_coupon(id="coupon_nan", percent_off=float("nan"))
+    account.add_coupon(id="coupon_exact", percent_off=33.3)
+    synced.sync()
+
+    assert "cus_emoji" in {row["id"] for row in synced.rows("customers")}
+    aside = [(row["object"], row["id"], row["field"]) for row in synced.rows("quarantine")]
+    assert [fault for fault in aside if fault[0] != "event"] == [
+        ("coupon", "coupon_nan", "percent_off"),
+        ("invoice", made["open"], "total"),
+        ("invoice", made["void"], "total"),
+        ("product", "none", "id"),
+    ]
+    assert [row["percent_off"] for row in synced.rows("coupons")] == ["33.3"]
+
+
 def test_nothing_personal_is_written_anywhere(synced: Synced) -> None:
     account = synced.stripe.account
     made = company(account)

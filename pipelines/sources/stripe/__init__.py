@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from pipelines.errors import SettingError
-from pipelines.sources.load import LoadReport, Progress, query, run_pipeline
+from pipelines.sources.load import LoadReport, Progress, held_for_queries, query, run_pipeline
 from pipelines.sources.stripe.batches import Mode
 from pipelines.sources.stripe.budget import Budget
 from pipelines.sources.stripe.client import API_BASE, API_VERSION, REQUESTS_A_SECOND, StripeApi
@@ -106,9 +106,10 @@ def ensure_tables(warehouse: Warehouse) -> None:
 
 def _mode(warehouse: Warehouse, api_key: str) -> Mode:
     """The mode of what is stored, or else of the key."""
-    for name in LISTS:
-        for row in query(warehouse, f"select livemode from {_raw(warehouse, name)} limit 1"):  # noqa: S608
-            return Mode(bool(row["livemode"]))
+    with held_for_queries(warehouse):
+        for name in LISTS:
+            for row in query(warehouse, f"select livemode from {_raw(warehouse, name)} limit 1"):  # noqa: S608
+                return Mode(bool(row["livemode"]))
     said = _MODE.match(api_key)
     return Mode(said[1] == "live" if said else None)
 

@@ -1,8 +1,9 @@
 """Rows on their way from one answer of Stripe's to the raw tables."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -60,43 +61,47 @@ class Batch:
 
     def add(self, table: Table, kind: str, row: Row, *, is_deleted: bool = False) -> bool:
         """Take a row in, or put the reason why not into quarantine; tells which."""
-        livemode = row.get("livemode")
-        common = {
-            # Not every object says of which mode it is.
-            "livemode": self.livemode if livemode is None else livemode,
-            "is_deleted": is_deleted,
-            "requested_at": self.sent_at,
-        }
-        checked = table.checked({**row, **common})
-        if isinstance(checked, Reject):
-            self.reject(kind, row.get("id"), checked)
-            return False
-        self.rows.setdefault(table.name, []).append(checked)
-        return True
+        return bool(self.add_all(table, kind, [row], is_deleted=is_deleted))
 
-    def add_whole(self, table: Table, kind: str, owner: object, rows: list[Row]) -> list[Row]:
-        """Take in all rows that an owner has now, so that those it has no more go away; gives those taken in."""
+    def add_all(self, table: Table, kind: str, rows: Iterable[Row], *, is_deleted: bool = False) -> set[Any]:
+        """Take in those of these rows that can be stored, the others into quarantine; gives the ids of those taken in.
+
+        What all rows have in common is put into the rows themselves.
+        """
+        given = list(rows)
+        for row in given:
+            # Not every object says of which mode it is.
+            if row.get("livemode") is None:
+                row["livemode"] = self.livemode
+            row["is_deleted"] = is_deleted
+            row["requested_at"] = self.sent_at
+        faults = table.faults(given)
+        for place, fault in faults.items():
+            self.reject(kind, given[place].get("id"), fault)
+        taken = [row for place, row in enumerate(given) if place not in faults] if faults else given
+        if taken:
+            self.rows.setdefault(table.name, []).extend(taken)
+        return {row["id"] for row in taken}
+
+    def add_whole(self, table: Table, kind: str, parts: Mapping[str, list[Row]]) -> None:
+        """Take in all rows that owners have now, by the owner's id, so that those they have no more go away."""
         assert table.owner is not None
         mine = self.rows.setdefault(table.name, [])
         before = len(mine)
-        for row in rows:
-            self.add(table, kind, row)
-        taken = mine[before:]
-        if not taken:
-            # Nothing replaces the owner's rows: a row that only says so takes them away and is not stored.
-            mine.append(
-                dict.fromkeys(table.schema.names)
-                | {"id": f"{owner}/none", table.owner: owner, "livemode": self.livemode}
-                | {"is_deleted": True, "requested_at": self.sent_at}
-            )
-        return taken
+        self.add_all(table, kind, chain.from_iterable(parts.values()))
+        having = {row[table.owner] for row in mine[before:]}
+        # Where nothing replaces an owner's rows, one that only says so takes them away and is not stored.
+        mine += [
+            dict.fromkeys(table.schema.names)
+            | {"id": f"{owner}/none", table.owner: owner, "livemode": self.livemode}
+            | {"is_deleted": True, "requested_at": self.sent_at}
+            for owner in parts
+            if owner not in having
+        ]
 
     def reject(self, kind: str, object_id: object, reject: Reject) -> None:
         """Put an object into quarantine: what it is and which field, never a value."""
-        try:
-            name = IDENTIFIER.read(object_id)
-        except ValueError:
-            name = WITHOUT_ID
+        name = object_id if IDENTIFIER.accepts([object_id]) else WITHOUT_ID
         self.rows.setdefault(QUARANTINE.name, []).append(
             {
                 "object": kind,
@@ -107,14 +112,12 @@ class Batch:
             }
         )
 
-    def usable(self, kind: str, raw: object) -> Mapping[str, Any] | None:
+    def usable(self, kind: str, raw: object) -> dict[str, Any] | None:
         """An object with an id that can be asked for; None (and quarantine) for anything else."""
-        if not isinstance(raw, Mapping):
+        if not isinstance(raw, dict):
             self.reject(kind, None, Reject("unexpected", "object"))
             return None
-        try:
-            CHOSEN_IDENTIFIER.read(raw.get("id"))
-        except ValueError:
+        if not CHOSEN_IDENTIFIER.accepts([raw.get("id")]):
             self.reject(kind, None, Reject("missing" if raw.get("id") is None else "unexpected", "id"))
             return None
         return raw

@@ -16,6 +16,7 @@ from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+import orjson
 import stripe
 
 from pipelines.errors import KpiError
@@ -212,7 +213,7 @@ class StripeApi:
         sent_at = self.clock()
         try:
             self._client.raw_request("get", path, **query)
-            data = json.loads(self._bodies.taken())
+            data = _parsed(self._bodies.taken())
         except ValueError:
             failure: Exception = _Passing("the body is not JSON")
         except stripe.APIConnectionError as error:
@@ -251,6 +252,15 @@ class StripeApi:
             f"Stripe ({self.host}) refuses GET {path} ({status}, version {self.api_version}).",
             "Check SOURCES__STRIPE__BASE_URL and SOURCES__STRIPE__API_VERSION (leave them out for the defaults).",
         )
+
+
+def _parsed(body: bytes) -> Any:
+    """The JSON of a body. Raises ValueError."""
+    try:
+        return orjson.loads(body)
+    except ValueError:
+        # Half a character somewhere in a text is no reason to read nothing of the page.
+        return json.loads(body)
 
 
 def ids_of(rows: list[Any]) -> list[str]:

@@ -76,7 +76,7 @@ def _compared(table: Table, stored: Iterable[Row], rows: list[Row]) -> Iterator[
             yield Difference(table.name, row["id"], WHOLE, None, "was not known")
             continue
         for column in table.columns:
-            old, new = before.get(column.name), row[column.name]
+            old, new = before.get(column.name), row.get(column.name)
             if column.kind is INSTANT:
                 new = as_instant(new)
             if column.name not in _LEFT_OUT and old != new:

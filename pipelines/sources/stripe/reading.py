@@ -1,7 +1,7 @@
 """Reads objects with a key that may not be allowed everything, and makes batches of them."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from pipelines.sources.stripe.batches import Batch, Mode
@@ -36,21 +36,20 @@ class Reader:
     def batch(self, resource: Resource, rows: list[Any], page: Page | Answer) -> Batch:
         """The rows of what an answer held."""
         batch = Batch(page.sent_at, bool(self.mode.livemode))
+        found = []
         for entry in rows:
             raw = batch.usable(resource.kind, entry)
             if raw is None or raw.get("deleted"):
                 continue
             self.mode.check(raw)
-            batch.livemode = bool(self.mode.livemode)
-            self._take(batch, resource, raw)
+            try:
+                found.append((raw, resource.nested(self.api, raw)))
+            except Missing:
+                continue  # deleted since its page was read
+            batch.owners.add((resource.name, str(raw["id"])))
+        batch.livemode = bool(self.mode.livemode)
+        resource.take(batch, found)
         return batch
-
-    def _take(self, batch: Batch, resource: Resource, raw: Mapping[str, Any]) -> None:
-        try:
-            resource.take(batch, self.api, raw)
-        except Missing:
-            return  # deleted since its page was read
-        batch.owners.add((resource.name, str(raw["id"])))
 
     def _expanded(self, resource: Resource, prefix: str, ask: Callable[[dict[str, Any]], Found]) -> Found:
         while True:

@@ -1,6 +1,6 @@
 """What is read of Stripe, and how its objects become rows."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -31,8 +31,10 @@ from pipelines.sources.stripe.tables import (
     SUBSCRIPTIONS,
 )
 
-Raw = Mapping[str, Any]
-Take = Callable[[Batch, StripeApi, Raw], None]
+Raw = dict[str, Any]
+Whole = tuple[Raw, list[Any]]
+"""An object, and the entries of the list in it that may have had to be read to its end."""
+Take = Callable[[Batch, list[Whole]], None]
 
 # From this version on a discount names its coupon by the coupon's id.
 COUPON_BY_ID = "2025-09-30"
@@ -45,12 +47,16 @@ class Resource:
     table: Table
     kind: str
     take: Take
-    """Adds the rows of one object, and of what belongs to it, to a batch."""
+    """Adds the rows of objects, and of what belongs to them, to a batch."""
+    nested: Callable[[StripeApi, Raw], list[Any]] = lambda api, raw: []
+    """Reads the list in an object to its end. Raises Missing where the object is gone meanwhile."""
     lists: tuple[dict[str, Any], ...] = ({},)
     """Filters of the lists that hold all of them together."""
     expand: tuple[str, ...] = ()
     changes: bool = True
     """Whether objects change after they were made."""
+    goes_too: tuple[Table, ...] = ()
+    """What of an object goes with it once it is deleted; the rest stays as it was last seen."""
 
     @property
     def name(self) -> str:
@@ -75,10 +81,7 @@ class Resource:
 
 
 def _plain(table: Table, kind: str, row_of: Callable[[Raw], Row], **options: Any) -> Resource:
-    def take(batch: Batch, _api: StripeApi, raw: Raw) -> None:
-        batch.add(table, kind, row_of(raw))
-
-    return Resource(table, kind, take, **options)
+    return _with_parts(table, kind, row_of, {}, **options)
 
 
 def _with_parts(
@@ -88,37 +91,50 @@ def _with_parts(
     parts: dict[Table, Callable[[Raw], list[Row]]],
     **options: Any,
 ) -> Resource:
-    def take(batch: Batch, _api: StripeApi, raw: Raw) -> None:
-        if batch.add(table, kind, row_of(raw)):
-            for part, rows_of in parts.items():
-                batch.add_whole(part, kind, raw["id"], rows_of(raw))
+    def take(batch: Batch, found: list[Whole]) -> None:
+        taken = batch.add_all(table, kind, [row_of(raw) for raw, _ in found])
+        for part, rows_of in parts.items():
+            batch.add_whole(part, kind, {raw["id"]: rows_of(raw) for raw, _ in found if raw["id"] in taken})
 
     return Resource(table, kind, take, **options)
 
 
-def _take_invoice(batch: Batch, api: StripeApi, raw: Raw) -> None:
-    invoice_id = raw["id"]
-    lines = api.rest(raw.get("lines"), f"{INVOICES_PATH}/{quote(invoice_id, safe='')}/lines")
-    if batch.add(INVOICES, "invoice", invoices.invoice(raw)):
-        rows = [
-            invoices.invoice_line(line, invoice_id, position)
-            for position, line in enumerate(lines)
+def _lines(api: StripeApi, raw: Raw) -> list[Any]:
+    return api.rest(raw.get("lines"), f"{INVOICES_PATH}/{quote(raw['id'], safe='')}/lines")
+
+
+def _take_invoices(batch: Batch, found: list[Whole]) -> None:
+    taken = batch.add_all(INVOICES, "invoice", [invoices.invoice(raw) for raw, _ in found])
+    lines = {
+        raw["id"]: [
+            invoices.invoice_line(line, raw["id"], position)
+            for position, line in enumerate(nested)
             if batch.usable("line_item", line)
         ]
-        batch.add_whole(INVOICE_LINES, "line_item", invoice_id, rows)
+        for raw, nested in found
+        if raw["id"] in taken
+    }
+    batch.add_whole(INVOICE_LINES, "line_item", lines)
 
 
-def _take_subscription(batch: Batch, api: StripeApi, raw: Raw) -> None:
-    subscription_id = raw["id"]
-    listed = api.rest(
-        raw.get("items"), "/v1/subscription_items", subscription=subscription_id, expand=["data.discounts"]
-    )
-    items = [item for item in listed if batch.usable("subscription_item", item)]
-    rows = [subscriptions.subscription_item(item, raw) for item in items]
-    if batch.add(SUBSCRIPTIONS, "subscription", subscriptions.subscription(raw, rows)):
-        batch.add_whole(SUBSCRIPTION_ITEMS, "subscription_item", subscription_id, rows)
-        discounts = subscriptions.subscription_discounts(raw, items)
-        batch.add_whole(SUBSCRIPTION_DISCOUNTS, "discount", subscription_id, discounts)
+def _items(api: StripeApi, raw: Raw) -> list[Any]:
+    query = {"subscription": raw["id"], "expand": ["data.discounts"]}
+    return api.rest(raw.get("items"), "/v1/subscription_items", **query)
+
+
+def _take_subscriptions(batch: Batch, found: list[Whole]) -> None:
+    rows, items, discounts = [], {}, {}
+    for raw, nested in found:
+        own = [item for item in nested if batch.usable("subscription_item", item)]
+        items[raw["id"]] = [subscriptions.subscription_item(item, raw) for item in own]
+        discounts[raw["id"]] = subscriptions.subscription_discounts(raw, own)
+        rows.append(subscriptions.subscription(raw, items[raw["id"]]))
+    taken = batch.add_all(SUBSCRIPTIONS, "subscription", rows)
+    for table, kind, parts in (
+        (SUBSCRIPTION_ITEMS, "subscription_item", items),
+        (SUBSCRIPTION_DISCOUNTS, "discount", discounts),
+    ):
+        batch.add_whole(table, kind, {owner: own for owner, own in parts.items() if owner in taken})
 
 
 INVOICES_PATH = "/v1/invoices"
@@ -126,11 +142,12 @@ INVOICES_PATH = "/v1/invoices"
 RESOURCES = {
     resource.name: resource
     for resource in (
-        Resource(INVOICES, "invoice", _take_invoice),
+        Resource(INVOICES, "invoice", _take_invoices, _lines, goes_too=(INVOICE_LINES,)),
         Resource(
             SUBSCRIPTIONS,
             "subscription",
-            _take_subscription,
+            _take_subscriptions,
+            _items,
             lists=({"status": "all"},),
             expand=("discounts", "discounts.source.coupon", "items.data.discounts"),
         ),

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipelines.sources.load import held_for_queries
 from pipelines.sources.stripe import pointers
 from pipelines.sources.stripe.batches import Batch
 from pipelines.sources.stripe.client import Forbidden, Missing
@@ -150,13 +151,14 @@ class Sync:
 
     def _vanished(self, resources: Iterable[Resource]) -> list[Target]:
         """What is stored and was in no list."""
-        return [
-            (resource.name, object_id)
-            for resource in resources
-            if resource.changes and resource.name not in self.unavailable
-            for object_id in self.store.not_seen_since(resource.table, self._listing(resource))
-            if not self.store.holds((resource.name, object_id))
-        ]
+        with held_for_queries(self.store.warehouse):
+            return [
+                (resource.name, object_id)
+                for resource in resources
+                if resource.changes and resource.name not in self.unavailable
+                for object_id in self.store.not_seen_since(resource.table, self._listing(resource))
+                if not self.store.holds((resource.name, object_id))
+            ]
 
     def _mark_unavailable(self, name: str) -> None:
         # Once it may be read again, it is read as a whole: nothing followed its changes meanwhile.
@@ -346,6 +348,8 @@ class Sync:
                 batch = Batch(gone.sent_at, bool(row["livemode"]), owners={gone.target})
                 kept = {column.name: row.get(column.name) for column in resource.table.columns}
                 batch.rows[name] = [{**kept, "is_deleted": True, "requested_at": gone.sent_at}]
+                for part in resource.goes_too:
+                    batch.add_whole(part, resource.kind, {object_id: []})
                 self.add(batch)
 
     # -- common --------------------------------------------------------------------------------

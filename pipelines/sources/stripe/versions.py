@@ -83,21 +83,23 @@ def add_versions(batch: Batch, known: Mapping[str, str], causes: Mapping[str, Ca
         batch.add_whole(
             SUBSCRIPTION_VERSION_ITEMS,
             "subscription_item",
-            version,
-            [
-                {**_chosen(item, _ITEM), **own, "id": f"{version}/{item['id']}", "item_id": item["id"]}
-                for item in mine
-            ],
+            {
+                version: [
+                    {**_chosen(item, _ITEM), **own, "id": f"{version}/{item['id']}", "item_id": item["id"]}
+                    for item in mine
+                ]
+            },
         )
         batch.add_whole(
             SUBSCRIPTION_VERSION_DISCOUNTS,
             "discount",
-            version,
-            [
-                {**_chosen(entry, _names(SUBSCRIPTION_VERSION_DISCOUNTS)), **own}
-                | {"id": f"{version}/{number}"}
-                for number, entry in enumerate(taken)
-            ],
+            {
+                version: [
+                    {**_chosen(entry, _names(SUBSCRIPTION_VERSION_DISCOUNTS)), **own}
+                    | {"id": f"{version}/{number}"}
+                    for number, entry in enumerate(taken)
+                ]
+            },
         )
     return new
 

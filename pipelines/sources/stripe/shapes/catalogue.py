@@ -1,9 +1,10 @@
 """Rows of customers and of what is sold to them: products, prices, coupons, discounts."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.sources.stripe.shapes.reading import Row, at, entries, id_of
+from pipelines.sources.stripe.shapes.reading import UNREADABLE, Row, at, entries, id_of
 
 
 def customer(raw: Mapping[str, Any]) -> Row:
@@ -15,7 +16,7 @@ def customer(raw: Mapping[str, Any]) -> Row:
         "delinquent": raw.get("delinquent"),
         **{
             f"discount_{name}": value
-            for name, value in discount_row(discount if isinstance(discount, Mapping) else {}).items()
+            for name, value in discount_row(discount if isinstance(discount, dict) else {}).items()
             if name != "duration_in_months"
         },
         "created_at": raw.get("created"),
@@ -26,7 +27,7 @@ def customer(raw: Mapping[str, Any]) -> Row:
 def discount_row(raw: object) -> Row:
     """What a discount says, and its coupon where that came along (else only the coupon's id)."""
     found = at(raw, "source", "coupon") or at(raw, "coupon")
-    coupon = found if isinstance(found, Mapping) else {}
+    coupon = found if isinstance(found, dict) else {}
     return {
         "id": id_of(raw),
         "coupon_id": id_of(found),
@@ -132,7 +133,7 @@ def coupon(raw: Mapping[str, Any]) -> Row:
         "amount_off": raw.get("amount_off"),
         "currency": raw.get("currency"),
         "valid": raw.get("valid"),
-        "has_product_limits": isinstance(raw.get("applies_to"), Mapping),
+        "has_product_limits": isinstance(raw.get("applies_to"), dict),
         "created_at": raw.get("created"),
         "livemode": raw.get("livemode"),
     }
@@ -164,9 +165,11 @@ def decimal_text(value: object) -> Any:
     """A number of JSON as exact decimal text: the shortest that reads as the same number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
+    if not math.isfinite(value):
+        return UNREADABLE
     return str(int(value)) if value == int(value) else str(value)
 
 
 def _options(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     options = raw.get("currency_options")
-    return options if isinstance(options, Mapping) else {}
+    return options if isinstance(options, dict) else {}

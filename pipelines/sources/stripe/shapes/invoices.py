@@ -48,7 +48,7 @@ def invoice_line(raw: Mapping[str, Any], invoice_id: str, position: int) -> Row:
     inclusive, exclusive = _taxes(raw.get("taxes", raw.get("tax_amounts")))
     kind = at(raw, "parent", "type")
     parent = at(raw, "parent", kind) if isinstance(kind, str) else None
-    details = parent if isinstance(parent, Mapping) else raw
+    details = parent if isinstance(parent, dict) else raw
     price = at(raw, "pricing", "price_details") or raw.get("price") or {}
     item = id_of(details.get("subscription_item"))
     return {

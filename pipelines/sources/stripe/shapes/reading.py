@@ -1,6 +1,5 @@
 """How single values are taken out of Stripe's objects."""
 
-from collections.abc import Mapping
 from typing import Any
 
 Row = dict[str, Any]
@@ -12,13 +11,13 @@ UNREADABLE = object()
 def at(raw: object, *path: str) -> Any:
     """The value at the end of a path of names; None where the path ends before."""
     for name in path:
-        raw = raw.get(name) if isinstance(raw, Mapping) else None
+        raw = raw.get(name) if isinstance(raw, dict) else None
     return raw
 
 
 def id_of(reference: object) -> Any:
     """The id of an object that is given by its id or, expanded, whole."""
-    return reference.get("id") if isinstance(reference, Mapping) else reference
+    return reference.get("id") if isinstance(reference, dict) else reference
 
 
 def is_whole(value: object) -> bool:
@@ -38,6 +37,6 @@ def sum_of(parts: object, name: str = "amount") -> Any:
 
 def entries(value: object) -> list[Any]:
     """The entries of a plain list or of an embedded one."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         value = value.get("data")
     return value if isinstance(value, list) else []

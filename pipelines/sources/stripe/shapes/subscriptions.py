@@ -66,7 +66,7 @@ def inclusive_tax_percentage(rates: list[Any]) -> Any:
 def subscription_discounts(raw: Mapping[str, Any], items: list[Mapping[str, Any]]) -> list[Row]:
     """The discounts of a subscription, in the order in which they are taken off, then those of its items."""
     whole = entries(raw.get("discounts"))
-    if not any(isinstance(entry, Mapping) for entry in whole) and isinstance(raw.get("discount"), Mapping):
+    if not any(isinstance(entry, dict) for entry in whole) and isinstance(raw.get("discount"), dict):
         # The shape from before 2025-03-31, where it could have one only.
         whole = [raw["discount"]]
     found = [(None, position, entry) for position, entry in enumerate(whole)]
