@@ -110,8 +110,8 @@ class Scene:
     def _observe(self, connection: duckdb.DuckDBPyConnection, step: int) -> None:
         observed_at = dt.datetime(2025, 3, 29 + step, 22, 30, tzinfo=dt.UTC)
         rows = [
-            ("podcast_episodes", "final" if step == 0 else "broken", Decimal(24) if step == 0 else None),
-            ("github_stars", "final", Decimal("12345678901234567890123456789.123456789")),
+            ("podcast_episodes", "ok" if step == 0 else "broken", Decimal(24) if step == 0 else None),
+            ("github_stars", "ok", Decimal("12345678901234567890123456789.123456789")),
         ]
         for metric, state, value in rows:
             connection.execute(
