@@ -16,6 +16,13 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # What dbt makes lives as long as the process; looking for garbage among it takes an eighth of its time.
     gc.disable()
+    limit = os.environ.pop("KPI_MAX_BYTES", None)  # noqa: TID251 - set for this process by pipelines/build.py
+    if limit:
+        from google.cloud import bigquery
+
+        from pipelines.bytes_budget import BytesBudget
+
+        BytesBudget(int(limit)).watch(bigquery.Client)
     from dbt.cli.main import cli
 
     cli()
