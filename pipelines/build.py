@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipelines.dbt_process import MAX_BYTES
 from pipelines.errors import KpiError, SettingError
 from pipelines.last_build import LastBuild
 from pipelines.privacy.stored_ledger import check_exports
@@ -69,8 +70,7 @@ def build(
     last.forget()
     if full_refresh:
         arguments.append("--full-refresh")
-    budget = {} if max_bytes is None else {"KPI_MAX_BYTES": str(max_bytes)}
-    report = run_dbt(warehouse, arguments, progress, settings | budget)
+    report = run_dbt(warehouse, arguments, progress, settings, max_bytes)
     if not report.failures:
         last.remember(report.warnings)
     return report
@@ -96,7 +96,11 @@ def check_dates(
 
 
 def run_dbt(
-    warehouse: Warehouse, arguments: list[str], progress: Progress, settings: Mapping[str, str] | None = None
+    warehouse: Warehouse,
+    arguments: list[str],
+    progress: Progress,
+    settings: Mapping[str, str] | None = None,
+    max_bytes: int | None = None,
 ) -> BuildReport:
     """Run one dbt command against the warehouse and gather what became of each node.
 
@@ -109,6 +113,7 @@ def run_dbt(
         *(
             "-m",
             "pipelines.dbt_process",
+            *([] if max_bytes is None else [MAX_BYTES, str(max_bytes)]),
             "--log-format",
             "json",
             "--log-level",
