@@ -45,8 +45,10 @@ def explanation(warehouse: Warehouse, metric_key: str, date: dt.date | None, gra
     if formula:
         yield f"formula: {formula}"
     cells = _cells(warehouse, metric_key, date, grain)
+    currencies = query(warehouse, f"select currency, exponent from {warehouse.schema_prefix}seeds.currencies")  # noqa: S608 - a name of ours
+    decimals = {row["currency"]: int(row["exponent"]) for row in currencies}
     for cell in cells:
-        yield from _value_lines(metric, cell)
+        yield from _value_lines(metric, cell, decimals.get(cell["dimension"], 2))
     yield from _published(warehouse, metric, cells[0])
     yield f"marts: {', '.join(models)}"
     yield from _loads(warehouse, source, metric_key, cells[0])
@@ -145,14 +147,14 @@ def _cells(warehouse: Warehouse, metric_key: str, date: dt.date | None, grain: s
     return cells
 
 
-def _value_lines(metric: dict[str, Any], cell: dict[str, Any]) -> Iterator[str]:
+def _value_lines(metric: dict[str, Any], cell: dict[str, Any], decimals: int) -> Iterator[str]:
     period = (
         str(cell["period_start_date"])
         if cell["period_start_date"] == cell["period_end_date"]
         else f"{cell['period_start_date']} to {cell['period_end_date']}"
     )
     name = f"{cell['grain']} {period}{', ' + cell['dimension'].upper() if cell['dimension'] else ''}"
-    yield f"{name}: {_shown(metric, cell['value'])} ({cell['state']})"
+    yield f"{name}: {_shown(metric, cell['value'], decimals)} ({cell['state']})"
     if cell["denominator"] is not None:
         yield f"  numerator {cell['numerator']:,g}, denominator {cell['denominator']:,g}"
 
@@ -242,8 +244,8 @@ def _restatements(warehouse: Warehouse, metric: dict[str, Any], cells: list[dict
         yield f"  {row['changed_at'].astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC:{of} {before} became {after}"
 
 
-def _shown(metric: dict[str, Any], value: float | None) -> str:
+def _shown(metric: dict[str, Any], value: float | None, decimals: int = 2) -> str:
     if value is None:
         return "no value"
-    number = f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
+    number = f"{value:,.0f}" if value == int(value) else f"{value:,.{decimals}f}"
     return f"{metric['prefix'] or ''}{number}{metric['suffix'] or ''}"

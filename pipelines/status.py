@@ -39,6 +39,27 @@ _SOURCES = (
 )
 
 
+_FAILING = """
+with looks as (
+    select
+        *,
+        max(case when state = 'ok' then observed_at end) over (partition by metric_key) as last_read_at,
+        row_number() over (partition by metric_key order by observed_at desc) as age
+    from {scraped}.observations
+)
+select
+    metric_key,
+    max(case when age = 1 then state end) as state,
+    max(case when age = 1 then reason end) as reason,
+    min(observed_at) as since
+from looks
+where last_read_at is null or observed_at > last_read_at
+group by metric_key
+order by metric_key
+"""
+"""Figures that failed when they were last looked at, with the first failure after the last value."""
+
+
 def sources_table(warehouse: Warehouse, now: dt.datetime) -> Table:
     """Make the table of the last load of each source; `now` is an instant with a zone."""
     table = Table(title="Sources")
@@ -54,13 +75,12 @@ def sources_table(warehouse: Warehouse, now: dt.datetime) -> Table:
             table.add_row(source.name, "never", "-", "-", "-")
             continue
         loaded_at, load_id = newest[0]["loaded_at"].astimezone(dt.UTC), newest[0]["load_id"]
-        left_out = [source.quarantine] if source.quarantine else []
         table.add_row(
             source.name,
             f"{loaded_at:%Y-%m-%d %H:%M}",
             _freshness(now - loaded_at, has_schedule=source.has_schedule),
             f"{_rows_of_load(warehouse, source, source.tables, load_id):,}",
-            f"{_rows_of_load(warehouse, source, left_out, load_id):,}" if left_out else "-",
+            _left_out(warehouse, source, load_id) if source.quarantine else "-",
         )
     return table
 
@@ -69,12 +89,9 @@ def problem_lines(warehouse: Warehouse) -> Iterator[str]:
     """Say what could not be read when it was last tried: figures on pages, lists of Stripe."""
     for row in query(
         warehouse,
-        f"select metric_key, state, reason, observed_at from {warehouse.dataset('scraped')}.observations"  # noqa: S608 - a name of ours
-        " qualify row_number() over (partition by metric_key order by observed_at desc) = 1"
-        " order by metric_key",
+        _FAILING.format(scraped=warehouse.dataset("scraped")),
     ):
-        if row["state"] != "ok":
-            yield f"scraped: {row['metric_key']} is {row['state']} ({row['reason']}) since {row['observed_at']:%Y-%m-%d}"
+        yield f"scraped: {row['metric_key']} is {row['state']} ({row['reason']}), without a value since {row['since']:%Y-%m-%d}"
     for row in query(
         warehouse,
         f"select resource, state, checked_at from {warehouse.dataset('stripe')}.resources"  # noqa: S608 - a name of ours
@@ -124,9 +141,18 @@ def _freshness(age: dt.timedelta, *, has_schedule: bool) -> str:
     return f"stale, {told}" if has_schedule and age > STALE_AFTER else told
 
 
-def _rows_of_load(
-    warehouse: Warehouse, source: _Source, tables: tuple[str, ...] | list[str], load_id: str
-) -> int:
+def _left_out(warehouse: Warehouse, source: _Source, load_id: str) -> str:
+    """Count the quarantine of the last load, and of all of them where these are more."""
+    table = str(source.quarantine)
+    last = _rows_of_load(warehouse, source, (table,), load_id)
+    [counted] = query(
+        warehouse,
+        f"select count(*) as lines from {warehouse.dataset(source.name)}.{table}",  # noqa: S608 - the names are ours
+    ) or [{"lines": last}]
+    return f"{last:,} of {counted['lines']:,}" if counted["lines"] > last else f"{last:,}"
+
+
+def _rows_of_load(warehouse: Warehouse, source: _Source, tables: tuple[str, ...], load_id: str) -> int:
     return sum(
         row["loaded"]
         for table in tables

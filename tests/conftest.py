@@ -1,9 +1,37 @@
-"""Warehouses in folders of their own, for the tests that use the command."""
+"""Warehouses in folders of their own, for the tests that use the command; and which files begin first."""
 
 from pathlib import Path
 
 import pytest
 from command_support import House
+
+LONGEST_FILES = (
+    "bigquery",
+    "test_incremental_builds",
+    "test_cli_builds",
+    "test_demo_run",
+    "test_privacy_commands",
+    "test_marts_equal_reference",
+    "test_faults_builds",
+    "test_releases",
+    "test_faults_loads",
+    "test_digest_command",
+    "test_cli_sources",
+    "test_histories_equal_reference",
+    "test_stripe_interleavings",
+    "test_mrr_equals_reference",
+)
+"""Files (or folders) that take longest: begun last, one of them would keep the others' workers waiting."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files; workers take whole files, in this order."""
+    items.sort(key=lambda item: _place(item.path))
+
+
+def _place(path: Path) -> int:
+    names = {path.stem, path.parent.name}
+    return next((place for place, name in enumerate(LONGEST_FILES) if name in names), len(LONGEST_FILES))
 
 
 @pytest.fixture

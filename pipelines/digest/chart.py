@@ -5,13 +5,14 @@ give the same bytes.
 """
 
 import datetime as dt
+from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from pipelines.digest.facts import Digest, Line
-from pipelines.digest.making import DAYS
 from pipelines.digest.wording import amount, name, period
+from pipelines.privacy.periods import period_end
 
 MOST_CHARTS = 12
 COLUMNS = 3
@@ -31,15 +32,25 @@ class Chart:
 
 
 def trends(digest: Digest) -> Chart | None:
-    """Draw the trends of the first lines that have values; None where no line has one.
+    """Draw the trends of the lines that have values, as many as there is room for; None where no line has one.
 
     A period without a value is a gap in the line; one that is not final is hollow.
     """
     drawable = [line for line in digest.lines if any(point.value is not None for point in line.trend)]
-    drawn = drawable[:MOST_CHARTS]
-    if not drawn:
+    if not drawable:
         return None
+    drawn = _chosen(drawable)
     return Chart(_png(drawn), _alt_text(digest, drawn, len(drawable)))
+
+
+def _chosen(lines: list[Line]) -> list[Line]:
+    """Choose as many lines as there is room for, in their order: each metric once, before a second currency of any."""
+    ranks: Counter[str] = Counter()
+    ranked = []
+    for place, line in enumerate(lines):
+        ranked.append((ranks[line.metric.metric_key], place))
+        ranks[line.metric.metric_key] += 1
+    return [lines[place] for place in sorted(place for _, place in sorted(ranked)[:MOST_CHARTS])]
 
 
 def _png(lines: list[Line]) -> bytes:
@@ -78,8 +89,11 @@ def _small(altair: Any, line: Line) -> Any:
             labelColor=_MUTED,
             labelPadding=8,
             minExtent=48,
+            # A number that stands out would lift the title.
+            labelBound=True,
         ),
-        scale=altair.Scale(zero=False, nice=True),
+        # Room for the marks, so that the titles of a row stand at one height.
+        scale=altair.Scale(zero=False, nice=False, padding=10),
     )
     base = altair.Chart(altair.Data(values=rows)).encode(x=start, y=value)
     stroke = base.mark_line(color=_LINE, strokeWidth=2, invalid="break-paths-show-domains")
@@ -106,7 +120,6 @@ def _small(altair: Any, line: Line) -> Any:
 def _rows(line: Line) -> list[dict[str, Any]]:
     """Give a row for each period from the first to the last of the trend, those without one included."""
     points = {point.start: point for point in line.trend}
-    step = dt.timedelta(days=DAYS[line.grain])
     start, last = min(points), max(points)
     rows = []
     while start <= last:
@@ -118,7 +131,7 @@ def _rows(line: Line) -> list[dict[str, Any]]:
                 "state": point.state if point else "missing",
             }
         )
-        start += step
+        start = period_end(line.grain, start) + dt.timedelta(days=1)
     return rows
 
 
@@ -133,9 +146,7 @@ def _short(title: str) -> str:
 
 def _alt_text(digest: Digest, lines: list[Line], drawable: int) -> str:
     said = [_trend_in_words(line, digest.date.year) for line in lines]
-    which = (
-        f"the first {len(lines)} of {drawable} figures" if drawable > len(lines) else f"{len(lines)} figures"
-    )
+    which = f"{len(lines)} of {drawable} figures" if drawable > len(lines) else f"{len(lines)} figures"
     return f"Line charts of {which} up to {period(digest.date, digest.date, None)}. {' '.join(said)}"
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-Grain = Literal["day", "week"]
+Grain = Literal["day", "week", "month"]
 Audience = Literal["internal", "published"]
 State = Literal["final", "provisional", "missing", "broken", "undefined", "withheld", "unreleased"]
 ValueType = Literal["count", "ratio", "amount", "gauge"]
@@ -81,7 +81,8 @@ class Line:
     """The newest period that is over, where it is not `current`: provisional, or without a value; missing where it
     has no row, or, of published figures, unreleased."""
     earlier: Point | None
-    """The period `compare_days` before `current`, whatever its state; None where there is no row of it."""
+    """The period `compare_days` before `current` (of months the one before it), whatever its state; None where there is
+    no row of it."""
     earlier_start: dt.date | None
     """When the period to compare with began, or would have begun; None without a `current`."""
     earlier_end: dt.date | None

@@ -15,13 +15,15 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
-body {{ font: 16px/1.5 system-ui, sans-serif; color: #1f2328; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; color: #1f2328; max-width: 66rem; margin: 2rem auto; padding: 0 1rem; }}
 h1 {{ margin-bottom: .25rem; }}
 p.subtitle {{ color: #57606a; margin-top: 0; }}
+main {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(min(19rem, 100%), 1fr)); column-gap: 2rem; }}
 section {{ border-top: 1px solid #d0d7de; padding: .75rem 0; overflow-wrap: anywhere; }}
 h2 {{ font-size: 1rem; margin: 0; }}
 section p {{ margin: .15rem 0; }}
-p.value {{ font-size: 1.35rem; font-weight: 600; }}
+p.value {{ font-size: 1.2rem; font-weight: 600; }}
+figure {{ margin: 0 0 1rem; }}
 p.more {{ color: #57606a; }}
 img {{ max-width: 100%; height: auto; }}
 </style>
@@ -29,8 +31,10 @@ img {{ max-width: 100%; height: auto; }}
 <body>
 <h1>{title}</h1>
 <p class="subtitle">{subtitle}</p>
-{sections}
 {picture}
+<main>
+{sections}
+</main>
 </body>
 </html>
 """
@@ -62,4 +66,4 @@ def _paragraph(kind: str, sentence: str) -> str:
 
 def _picture(chart: Chart) -> str:
     content = base64.b64encode(chart.png).decode("ascii")
-    return f'<section>\n<img alt="{html.escape(chart.alt_text)}" src="data:image/png;base64,{content}">\n</section>'
+    return f'<figure>\n<img alt="{html.escape(chart.alt_text)}" src="data:image/png;base64,{content}">\n</figure>'

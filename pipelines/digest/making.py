@@ -23,9 +23,11 @@ from pipelines.digest.facts import (
     Restatement,
     State,
 )
+from pipelines.privacy.periods import period_before, period_end, period_start
 
 TREND_PERIODS = 12
-DAYS: Mapping[Grain, int] = {"day": 1, "week": 7}
+_PREFERRED: tuple[Grain, ...] = ("week", "day", "month")
+"""What a line shows: weeks where there are any, and months only of what has nothing shorter."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def make_digest(
     lines = []
     for metric in shown:
         rows = by_metric[metric.metric_key]
-        grain: Grain = "week" if any(point.grain == "week" for point in rows) else "day"
+        there = {point.grain for point in rows}
+        grain: Grain = next((found for found in _PREFERRED if found in there), "day")
         rows = [point for point in rows if point.grain == grain]
         for dimension in sorted({point.dimension for point in rows}) or [""]:
             of_line = {point.start: point for point in rows if point.dimension == dimension}
@@ -111,7 +114,7 @@ def _line(
     ordered = [points[start] for start in sorted(points)]
     current = next((point for point in reversed(ordered) if point.state == "final"), None)
     newest = _newest(metric, dimension, grain, points, date, absent) if ordered else None
-    start = current.start - dt.timedelta(days=compare_days) if current else None
+    start = _earlier(grain, current.start, compare_days) if current else None
     earlier = points.get(start) if start else None
     return Line(
         metric=metric,
@@ -122,7 +125,7 @@ def _line(
         newest=newest if newest != current else None,
         earlier=earlier,
         earlier_start=start,
-        earlier_end=start + dt.timedelta(days=DAYS[grain] - 1) if start else None,
+        earlier_end=period_end(grain, start) if start else None,
         change=_change(metric, current, earlier),
         trend=_trend(ordered, grain),
         restatements=_restatements(restated, grain),
@@ -138,17 +141,22 @@ def _newest(
     absent: State,
 ) -> Point:
     """Give the last period that was over before the date; one without a row has the state `absent`."""
-    start = date - dt.timedelta(days=1)
-    if grain == "week":
-        start = date - dt.timedelta(days=7 + date.weekday())
-    end = start + dt.timedelta(days=DAYS[grain] - 1)
-    return points.get(start, Point(metric.metric_key, grain, dimension, start, end, None, absent))
+    start = period_before(grain, period_start(grain, date))
+    none = Point(metric.metric_key, grain, dimension, start, period_end(grain, start), None, absent)
+    return points.get(start, none)
+
+
+def _earlier(grain: Grain, start: dt.date, compare_days: int) -> dt.date:
+    """Give the first day of the period to compare with."""
+    return period_before(grain, start) if grain == "month" else start - dt.timedelta(days=compare_days)
 
 
 def _trend(ordered: Sequence[Point], grain: Grain) -> tuple[Point, ...]:
     if not ordered:
         return ()
-    first = ordered[-1].start - dt.timedelta(days=DAYS[grain] * (TREND_PERIODS - 1))
+    first = ordered[-1].start
+    for _ in range(TREND_PERIODS - 1):
+        first = period_before(grain, first)
     return tuple(point for point in ordered if point.start >= first)
 
 
@@ -194,7 +202,7 @@ def _restatements(rows: Iterable[Restated], grain: Grain) -> tuple[Restatement, 
         history = sorted(by_start[start], key=lambda row: row.changed_at)
         first, last = history[0], history[-1]
         if (first.before, first.state_before) != (last.after, last.state_after):
-            end = start + dt.timedelta(days=DAYS[grain] - 1)
+            end = period_end(grain, start)
             joined.append(
                 Restatement(start, end, first.before, last.after, first.state_before, last.state_after)
             )

@@ -41,7 +41,7 @@ select
     state,
     computed_at
 from {schema}.metric_data
-where grain in ('day', 'week') and period_start_date >= %s and period_end_date < %s
+where period_start_date >= %s and period_end_date < %s
 """
 _RESTATEMENTS = """
 select
@@ -56,7 +56,7 @@ select
     first_shown_at,
     changed_at
 from {schema}.metric_restatements
-where grain in ('day', 'week') and changed_at > %s
+where changed_at > %s
 """
 
 
@@ -109,8 +109,8 @@ def _catalogue(warehouse: Warehouse) -> list[Metric]:
     rows = query(warehouse, _METRICS.format(seeds=f"{warehouse.schema_prefix}seeds"))
     if not rows:
         raise KpiError(
-            "The catalogue holds no metric for the digest.",
-            "Set in_digest to true for some of seeds/metrics.csv, then: kpi build.",
+            "The catalogue holds no metric for the digest, or nothing is built yet.",
+            "Build it: kpi build. If that was done, set in_digest to true for some of seeds/metrics.csv first.",
         )
     return [_metric(row) for row in rows]
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import duckdb
 
+from pipelines.privacy.periods import period_end
+
 MONDAY = dt.date(2026, 11, 23)
 BUILT_AT = dt.datetime(2026, 11, 23, 5, 10, tzinfo=dt.UTC)
 _TABLES = """
@@ -79,6 +81,10 @@ class Figures:
         """Add an internal figure of a day."""
         self._add(self.internal, "day", key, start, value, state, dimension)
 
+    def month(self, key: str, start: str, value: float | None, state: str = "final") -> None:
+        """Add an internal figure of the month that begins on a day."""
+        self._add(self.internal, "month", key, start, value, state, "")
+
     def published_week(self, key: str, start: str, value: float | None, state: str = "final") -> None:
         """Add a published figure of the week that begins on a day."""
         self._add(self.published, "week", key, start, value, state, "")
@@ -118,7 +124,7 @@ class Figures:
         dimension: str,
     ) -> None:
         first = dt.date.fromisoformat(start)
-        last = first + dt.timedelta(days=6 if grain == "week" else 0)
+        last = period_end(grain, first)
         rows.append((key, grain, first, last, dimension, value, None, None, state, BUILT_AT))
 
     def write(self, file: Path) -> None:

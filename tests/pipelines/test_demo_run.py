@@ -1,7 +1,9 @@
 """`kpi demo` from end to end: run as a person runs it, in a folder of its own."""
 
 import datetime as dt
+import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from metrics_support import differences, disturb, marts_of, metric_data_of
 from published_support import (
     SESSION_RATES,
     Leaves,
@@ -307,6 +310,33 @@ def test_a_folder_that_cannot_be_written_is_named_with_a_remedy(tmp_path: Path) 
     with pytest.raises(KpiError, match="cannot be written") as caught:
         run.load_company(house, tmp_path / "taken", lambda line: None, dt.date(2026, 11, 21))
     assert "--dir" in caught.value.remedy
+
+
+def test_metric_data_says_what_the_marts_say_in_the_state_that_the_reference_gives(demo: Demo) -> None:
+    """Figures of events in the periods that the marts show, all else in every period since the first event."""
+    with demo.reader() as connection:
+        found = metric_data_of(connection, "from kpi_internal.metric_data")
+        expected = marts_of(connection).metric_data()
+    assert list(differences(found, expected)) == []
+    assert len(found) > 10_000
+    in_the_catalogue = {metric for (metric,) in demo.rows("select metric_key from seeds.metrics")}
+    assert {metric for metric, *_ in found} == in_the_catalogue
+
+
+def test_metric_data_tells_apart_why_a_figure_is_not_there(demo: Demo, tmp_path: Path) -> None:
+    """In a copy where a source has stopped, one is refused, pages have failed and values were pushed."""
+    manifest = json.loads((demo.house.state_folder / "dbt" / "manifest.json").read_text(encoding="utf-8"))
+    copy = tmp_path / demo.house.duckdb_path.name
+    shutil.copy(demo.house.duckdb_path, copy)
+    with duckdb.connect(str(copy)) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        disturb(connection)
+        found = metric_data_of(connection, manifest["nodes"]["model.kpi.metric_data"]["compiled_code"])
+        expected = marts_of(connection).metric_data()
+    assert list(differences(found, expected)) == []
+    states = {"final", "provisional", "missing", "broken", "undefined"}
+    assert {cell.state for cell in found.values()} == states
+    assert ("not_in_the_catalogue", "day") in {key[:2] for key in found}
 
 
 def test_the_late_day_restates_what_had_been_final(demo: Demo) -> None:

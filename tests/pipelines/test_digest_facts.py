@@ -246,6 +246,27 @@ def test_a_published_period_that_is_not_released_yet_says_so(tmp_path: Path) -> 
     assert "restated" not in worded(digest).subtitle
 
 
+def test_what_has_months_only_is_compared_with_the_month_before(tmp_path: Path) -> None:
+    figures = Figures()
+    figures.metric("churn", value_type="ratio", suffix="%", direction="down")
+    for start, value, state in (
+        ("2026-08-01", 4.0, "final"),
+        ("2026-09-01", 5.5, "final"),
+        ("2026-10-01", 3.0, "provisional"),
+        ("2026-11-01", 1.0, "provisional"),
+    ):
+        figures.month("churn", start, value, state)
+    _, statement = one(tmp_path, figures)
+    assert statement.sentences == (
+        "5.5% (Sep 1 - Sep 30)",
+        "Up 1.5 percentage points from 4.0% (Aug 1 - Aug 31), which is bad.",
+        "Oct 1 - Oct 31: 3.0% so far (provisional).",
+    )
+    chart = trends(digest_of(tmp_path, figures))
+    assert chart is not None
+    assert "from 4.0% (Aug 1 - Aug 31) to 3.0% (Oct 1 - Oct 31)." in chart.alt_text
+
+
 def test_what_is_counted_by_currency_is_no_money(tmp_path: Path) -> None:
     figures = Figures()
     figures.metric("paying_customers", value_type="gauge")
@@ -333,6 +354,22 @@ def test_the_picture_is_the_same_for_the_same_facts_and_shows_gaps(tmp_path: Pat
     holed = trends(digest_of(tmp_path, figures))
     assert holed is not None
     assert "2 without a value" in holed.alt_text
+
+
+def test_the_picture_shows_each_metric_before_a_second_currency_of_any(tmp_path: Path) -> None:
+    figures = Figures()
+    figures.metric("amount", name="A", value_type="amount")
+    for currency in ("aed", "chf", "eur", "jpy", "usd"):
+        figures.weeks("amount", 1, 2, dimension=currency)
+    for number in range(10):
+        figures.metric(f"users_{number}")
+        figures.weeks(f"users_{number}", 1, 2)
+    chart = trends(digest_of(tmp_path, figures))
+    assert chart is not None
+    assert "12 of 15 figures" in chart.alt_text
+    assert all(f"Users {number}: from" in chart.alt_text for number in range(10))
+    assert "A, AED: from" in chart.alt_text
+    assert "A, EUR: from" not in chart.alt_text
 
 
 def test_a_digest_without_any_value_has_no_picture(tmp_path: Path) -> None:
