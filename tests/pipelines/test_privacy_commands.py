@@ -172,6 +172,20 @@ def test_publishing_what_the_attacker_rejects_is_refused_and_writes_nothing(
     house.kpi("publish").fails_with(1, "is not what the warehouse says now", "Released figures never change")
 
 
+def test_an_export_stays_what_it_was_when_the_catalogue_publishes_other_metrics(
+    company: House, tmp_path: Path
+) -> None:
+    house = copy_of(company, tmp_path)
+    with duckdb.connect(str(house.file)) as connection:
+        connection.execute("delete from kpi_metrics.metric_data where metric_key = 'all_tests'")
+    house.kpi("publish").is_well("was published before, and says the same")
+    with duckdb.connect(str(house.file)) as connection:
+        connection.execute(
+            "update kpi_metrics.metric_data set value = value + 1 where metric_key = 'active_users'"
+        )
+    house.kpi("publish").fails_with(1, "metric_data has other rows in the warehouse")
+
+
 def test_a_killed_publish_leaves_no_half_an_export(company: House, tmp_path: Path) -> None:
     for delay in (0.5, 1.5, 2.5, 4):
         process = company.start("publish", "--to", str(tmp_path))
