@@ -25,13 +25,27 @@
     }) -}}
 {%- endmacro %}
 
+{#- Yields the config of a model that replaces whole reports. -#}
+{% macro replaces_reports() -%}
+    {{- return({
+        'materialized': 'incremental',
+        'incremental_strategy': 'delete+insert' if target.type == 'duckdb' else 'insert_overwrite',
+        'unique_key': 'report_date' if target.type == 'duckdb' else none,
+        'partition_by': {'field': 'report_date', 'data_type': 'date'} if target.type == 'bigquery' else none,
+        'post_hook': '{{ drop_former_history() }}',
+        'meta': {'follows': 'int_report_versions'},
+    }) -}}
+{%- endmacro %}
+
 {#- Yields the config of a model that replaces the rows with the same key. `follows` names the model whose days it
-    follows, or 'settings'. -#}
-{% macro replaces_rows(key, follows=none) -%}
+    follows, or 'settings'; the last two are BigQuery's. -#}
+{% macro replaces_rows(key, follows=none, partition_date=none, cluster_by=none) -%}
     {{- return({
         'materialized': 'incremental',
         'incremental_strategy': 'delete+insert' if target.type == 'duckdb' else 'merge',
         'unique_key': key,
+        'partition_by': {'field': partition_date, 'data_type': 'date'} if partition_date and target.type == 'bigquery' else none,
+        'cluster_by': cluster_by if target.type == 'bigquery' else none,
         'meta': {'follows': follows} if follows else {},
     }) -}}
 {%- endmacro %}
@@ -41,6 +55,9 @@
 {% macro stale_days() -%}
     {%- if not is_incremental() -%}
         {{- return(none) -}}
+    {%- endif -%}
+    {%- if target.type == 'bigquery' -%}
+        {{- return(bigquery_stale_days(config.get('meta')['follows'])) -}}
     {%- endif -%}
     {%- set days = first_column(
         'select event_date from ' ~ ref(config.get('meta')['follows'])
@@ -160,8 +177,12 @@
     {%- if not execute or 'follows' not in meta or load_relation(this) is none -%}
         {{- return(false) -}}
     {%- elif meta['follows'] == 'settings' -%}
-        {%- set stored = first_column('select max(settings) from ' ~ this)[0] -%}
-        {%- set current = history_settings() -%}
+        {%- set stored, current = highest('settings', this), history_settings() -%}
+        {%- if target.type == 'bigquery' and stored is not none and stored != current -%}
+            {{- refuse_to_lose_history() -}}
+        {%- endif -%}
+    {%- elif target.type == 'bigquery' -%}
+        {%- set stored, current = highest('basis', this), highest('basis', ref(meta['follows'])) -%}
     {%- else -%}
         {%- set stored, current = first_column(
             "select basis from (select 'stored' as place, max(basis) as basis from " ~ this
@@ -217,4 +238,22 @@
 {#- Yields what stands for a session: user and session in 128 bits. -#}
 {% macro session_hash() -%}
     {{- return(hash_128("concat(coalesce(user_key, ''), '|', session_key)")) -}}
+{%- endmacro %}
+
+{#- Yields the statements that put the arrivals which another one overruled beside the rejected lines.
+    Which ones they are depends on all arrivals known, so they are replaced whole. -#}
+{% macro keep_conflicts_in_quarantine() -%}
+    {%- set quarantine = source('events', 'quarantine') -%}
+    delete from {{ quarantine }} where reason = 'conflict';
+    insert into {{ quarantine }} (source_file, line_number, reason, line_hash, event_id, loaded_at, _dlt_load_id)
+    select
+        source_file,
+        line_number,
+        settled as reason,
+        line_hash,
+        event_id,
+        loaded_at,
+        load_id
+    from {{ this }}
+    where settled = 'conflict'
 {%- endmacro %}

@@ -37,18 +37,21 @@
     coalesce(bit_xor({{ numbers }}), 0)
 {%- endmacro %}
 
-{#- Yields the first 60 bits of the SHA-256 of `cell|<key of the contributors>|<units>`, as a whole number. -#}
-{% macro noise_of(contributors_key, units) -%}
-    {{ return(adapter.dispatch('noise_of', 'kpi')(contributors_key, units)) }}
+{#- Yields 60 bits of the SHA-256 of `cell|<key of the contributors>|<units>`, as a whole number: the first ones for the
+    draw 0, and others for each further draw (see release_draws). -#}
+{% macro noise_of(contributors_key, units, draw='0') -%}
+    {{ return(adapter.dispatch('noise_of', 'kpi')(contributors_key, units, draw)) }}
 {%- endmacro %}
 
-{% macro default__noise_of(contributors_key, units) -%}
+{% macro default__noise_of(contributors_key, units, draw) -%}
     cast(
-        concat('0x', substr(sha256(concat('cell|', {{ contributors_key }}, '|', {{ units }})), 1, 15)) as bigint
+        concat(
+            '0x', substr(sha256(concat('cell|', {{ contributors_key }}, '|', {{ units }})), 1 + 7 * {{ draw }}, 15)
+        ) as bigint
     )
 {%- endmacro %}
 
-{% macro bigquery__noise_of(contributors_key, units) -%}
+{% macro bigquery__noise_of(contributors_key, units, draw) -%}
     cast(
         concat(
             '0x',
@@ -57,7 +60,7 @@
                     sha256(
                         concat('cell|', cast({{ contributors_key }} as string), '|', cast({{ units }} as string))
                     )
-                ), 1, 15
+                ), 1 + 7 * {{ draw }}, 15
             )
         ) as int64
     )
@@ -107,6 +110,14 @@
     end
 {%- endmacro %}
 
+{#- Yields the most tests that a shown figure stands for: NULL where it is withheld, or is the one that stands there for
+    few users, whatever they did. -#}
+{% macro most_tests_behind(value, shown_users, lower_bound) -%}
+    {%- set base = privacy_parameters().base -%}
+    {%- set bound = lower_bound ~ ' + mod(' ~ base ~ ' - mod(' ~ lower_bound ~ ', ' ~ base ~ '), ' ~ base ~ ')' -%}
+    case when {{ value }} > greatest({{ shown_users }}, {{ bound }}) then {{ value }} + {{ base - 1 }} end
+{%- endmacro %}
+
 {#- Yields the least count that a shown figure stands for; 0 where it is withheld. -#}
 {% macro least_users_behind(value) -%}
     case
@@ -134,6 +145,73 @@
     end
 {%- endmacro %}
 
+{#- Yields the most people that a shown figure stands for. -#}
+{% macro most_users_behind(value) -%}
+    case
+        when {{ value }} = 0 then {{ privacy_parameters().threshold - 1 }}
+        else {{ value }} + {{ privacy_parameters().base - 1 }}
+    end
+{%- endmacro %}
+
+{#- Yields how many fewer than the most a shown figure must be able to stand for: a 0 must be able to be none. -#}
+{% macro users_left_open_below(value) -%}
+    case
+        when {{ value }} = 0 then {{ privacy_parameters().threshold - 1 }}
+        else {{ privacy_parameters().base - 1 }}
+    end
+{%- endmacro %}
+
+{#- Yields how many times the chance of a period is drawn at most, until what is shown of it proves no more together than
+    each figure does alone: so many parts of 15 digits, 7 apart, are in the 64 of a SHA-256. -#}
+{% macro release_draws() -%}
+    {{- return(8) -}}
+{%- endmacro %}
+
+{#- Yields the condition that a row is one of the figures of a period that are drawn together. -#}
+{% macro is_drawn_together(relation) -%}
+    {{ relation }}.family in ('engagement_users', 'error_buckets', 'tests', 'sessions', 'errors')
+    and {{ relation }}.cell != 'base'
+{%- endmacro %}
+
+{#- Yields the buckets of users whose tests failed, with how many failed tests of a day a user of each has at least. -#}
+{% macro failing_buckets() -%}
+    {{- return({'1': 1, '2': 2, '3_to_5': 3, '6_or_more': 6}) -}}
+{%- endmacro %}
+
+{#- Yields the most users whose tests can have failed, given how many failed tests there are room for (`spare_errors`, above
+    the least that each bucket needs). One bucket may be `held` at its least, or `raised` by what it must be able to have. -#}
+{% macro most_users_failing(held=none, raised=none) -%}
+    {%- set before = namespace(tests='0') -%}
+    {%- set spare = 'spare_errors' ~ (' - ' ~ failing_buckets()[raised] ~ ' * rise_' ~ raised if raised else '') -%}
+    failing_least {{ '+ rise_' ~ raised if raised }}
+    {%- for bucket, weight in failing_buckets().items() if bucket not in (held, raised) %}
+    + greatest(
+        0, least(room_{{ bucket }}, cast(floor(({{ spare }} - ({{ before.tests }})) / {{ weight }}) as int64))
+    )
+    {%- set before.tests = before.tests ~ ' + ' ~ weight ~ ' * room_' ~ bucket -%}
+    {%- endfor -%}
+{%- endmacro %}
+
+{#- Yields the condition that what is shown of a period leaves every count, all taken together, what it has by itself: five
+    values, none for a 0, and the threshold for a threshold. Whoever had no success failed, and whoever never failed (`clean`)
+    had one: so as many with a success are not clean as, of those who failed, are not without one. `_least` and `_most` are
+    what the figures shown stand for, `_fall` and `_rise` what must stay open below and above that. -#}
+{% macro prove_nothing_together() -%}
+    {%- set successful = 'least(success_most, most_successes)' -%}
+    {%- set both_by_success = 'greatest(0, success_least - clean_most)' -%}
+    {%- set both_by_failure = 'greatest(0, failing_least - other_most)' -%}
+    least(success_most - success_fall, most_successes) - clean_least >= {{ both_by_failure }}
+    and {{ successful }} - clean_least - clean_rise >= {{ both_by_failure }}
+    and {{ successful }} - clean_least >= failing_least - other_most + greatest(other_fall, failing_rise)
+    and {{ most_users_failing() }} - other_least >= success_least - clean_most + greatest(success_rise, clean_fall)
+    and {{ most_users_failing() }} - other_least - other_rise >= {{ both_by_success }}
+    {%- for bucket, weight in failing_buckets().items() %}
+    and spare_errors >= {{ weight }} * rise_{{ bucket }}
+    and {{ most_users_failing(held=bucket) }} - other_least >= {{ both_by_success }}
+    and {{ most_users_failing(raised=bucket) }} - other_least >= {{ both_by_success }}
+    {%- endfor %}
+{%- endmacro %}
+
 {#- Yields the cells of every family of leaves, by grain, in order. -#}
 {% macro release_cells() -%}
     {%- set buckets = ['0', '1', '2', '3_to_5', '6_or_more'] -%}
@@ -157,11 +235,11 @@
     family = '{{ family }}' and cell in ('{{ cells | join("', '") }}')
 {%- endmacro %}
 
-{#- Yields the sum of an expression over some cells of a row's own period; 0 where there are none. -#}
+{#- Yields the sum of an expression over some cells of a row's own period and draw; 0 where there are none. -#}
 {% macro sum_beside(family, cells, expression) -%}
     coalesce(
         sum(case when {{ is_cell(family, cells) }} then {{ expression }} end)
-            over (partition by grain, period_start_date), 0
+            over (partition by grain, period_start_date, draw), 0
     )
 {%- endmacro %}
 
@@ -265,7 +343,7 @@
     {%- if execute and target.type == 'duckdb' -%}
         {%- set warehouse = env_var('KPI_DUCKDB_PATH', 'warehouse.duckdb') -%}
         {%- set folder = env_var('KPI_EXPORTS_PATH', warehouse.rsplit('/', 1)[0] ~ '/exports' if '/' in warehouse else 'exports') -%}
-        {%- set exports = first_column("select max(file) from glob('" ~ folder | replace("'", "''") ~ "/*/release_ledger.parquet')") -%}
+        {%- set exports = first_column("select max(file) from glob('" ~ folder | replace("'", "''") ~ "/[0-9]*/release_ledger.parquet')") -%}
         {%- if exports[0] -%}
             {%- set shown = 'select family, grain, period_start_date, cell, value from read_parquet(\'' ~ exports[0] | replace("'", "''") ~ '\')' -%}
             {%- set kept = ' except select family, grain, period_start_date, cell, value from ' ~ this if load_relation(this) else '' -%}

@@ -1,8 +1,12 @@
-{%- set key = 'event_hash' if target.type == 'duckdb' else ['load_id', 'source_file', 'line_number'] %}
-{{ config(post_hook="{{ keep_conflicts_in_quarantine() }}", **replaces_rows(key, follows='settings')) }}
+{%- set is_embedded = target.type == 'duckdb' %}
+{%- set replaces = replaces_rows('event_hash', 'settings') if is_embedded else replaces_days('settings') %}
+{{ config(post_hook="{{ keep_conflicts_in_quarantine() }}" if is_embedded else [], **replaces) }}
 -- depends_on: {{ ref('event_roles') }}
 -- depends_on: {{ ref('stg_events__erasures') }}
 {%- set now = run_number() %}
+{#- On BigQuery the days that are touched are known before they are read, and written anew as a whole. #}
+{%- set window = arrivals_to_settle() if target.type == 'bigquery' and is_incremental() else none %}
+{%- set lies_in_window = falls_on(window.days if window else none) %}
 
 {%- set content = dbt.concat([
     'event_id', "'|'", 'cast(occurred_at as string)', "'|'", 'event_key', "'|'", "coalesce(service_key, '')", "'|'",
@@ -31,7 +35,23 @@ loads as (
 
 ),
 
-{% if is_incremental() -%}
+{% if window is not none -%}
+new_loads as (
+
+    select load_id
+    from loads
+    where load_id in ('{{ (window.loads or ['']) | join("', '") }}')
+
+),
+
+batches as (
+
+    select
+        greatest({{ now }}, {{ highest('batch', this) or 0 }} + 1) as batch,
+        {{ highest('basis', this) or now }} as basis
+
+),
+{%- elif is_incremental() -%}
 known_loads as (
 
     select load_id
@@ -82,6 +102,7 @@ new_hashes as (
     from {{ ref('stg_events__events') }} as lines
     inner join new_loads
         on lines.load_id = new_loads.load_id
+    where {{ lies_in_window }}
     group by {{ hash_64('lines.event_id') }}
 
 ),
@@ -96,6 +117,7 @@ returned as (
     from {{ this }} as known_arrivals
     inner join new_hashes
         on known_arrivals.event_hash = new_hashes.event_hash
+    where {{ is_one_of('known_arrivals.event_date', window.days if window else none) }}
     group by known_arrivals.event_hash, known_arrivals.load_id
 
 ),
@@ -149,7 +171,9 @@ single_arrivals as (
         on lines.load_id = new_loads.load_id
     left join repeated_hashes
         on {{ hash_64('lines.event_id') }} = repeated_hashes.event_hash
-    where repeated_hashes.event_hash is null
+    where
+        repeated_hashes.event_hash is null
+        and {{ lies_in_window }}
 
 ),
 
@@ -166,6 +190,7 @@ repeated_arrivals as (
         on lines.load_id = loads_to_read.load_id
     inner join repeated_hashes
         on {{ hash_64('lines.event_id') }} = repeated_hashes.event_hash
+    where {{ lies_in_window }}
     window
         same_line as (partition by lines.load_id, lines.source_file, lines.line_number, lines.event_id),
         same_line_in_order as (
@@ -294,3 +319,19 @@ select
     cast({{ history_settings() }} as int64) as settings
 from arrivals
 cross join batches
+{%- if window is not none %}
+
+union all
+
+-- What else lies on these days stays as it is.
+select stored.*
+from {{ this }} as stored
+left join arrivals
+    on
+        stored.load_id = arrivals.load_id
+        and stored.source_file = arrivals.source_file
+        and stored.line_number = arrivals.line_number
+where
+    arrivals.load_id is null
+    and {{ is_one_of('stored.event_date', window.days) }}
+{%- endif %}

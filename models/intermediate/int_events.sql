@@ -33,10 +33,7 @@ exceptions as (
         load_id,
         source_file,
         line_number
-    from {{ ref('int_event_arrivals') }}
-    where
-        settled != 'winner'
-        or copies > 1
+    from {{ ref('int_event_exceptions') }}
 
 ),
 
@@ -46,7 +43,7 @@ repeated_lines as (
         load_id,
         source_file,
         line_number
-    from {{ ref('int_event_arrivals') }}
+    from {{ ref('int_event_exceptions') }}
     where
         settled = 'winner'
         and copies > 1

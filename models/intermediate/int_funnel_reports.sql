@@ -1,9 +1,4 @@
-{{
-    config(
-        post_hook="{{ drop_former_history() }}",
-        **replaces_rows('report_date', follows='int_report_versions')
-    )
-}}
+{{ config(**replaces_reports()) }}
 {%- set dates = stale_reports() %}
 
 with

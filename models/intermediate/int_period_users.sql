@@ -1,9 +1,8 @@
 {{ config(**replaces_rows(['grain', 'period_start_date', 'as_of_date'], follows='int_user_days')) }}
 {%- set serious_successes = var('serious_user_min_successes') | int %}
-
--- Large tables are named where they are read: DuckDB writes down whole what several CTEs read from one.
-with
-
+{#- Both say the same of a day; on BigQuery the small table is read. #}
+{%- set versioned_days = ref('int_load_days') if target.type == 'bigquery' else ref('int_user_days') %}
+{%- set periods_to_build %}
 period_days as (
 
     select * from {{ ref('int_period_days') }}
@@ -15,15 +14,8 @@ day_versions as (
     select
         event_date,
         max(version) as version
-    from {{ ref('int_user_days') }}
+    from {{ versioned_days }}
     group by event_date
-
-),
-
-state as (
-
-    select max(basis) as basis
-    from {{ ref('int_user_days') }}
 
 ),
 
@@ -59,14 +51,29 @@ stale_periods as (
             and period_versions.as_of_date = stored_periods.as_of_date
     where period_versions.version is distinct from stored_periods.version
 
-),
+)
 {%- else -%}
 stale_periods as (
 
     select * from period_versions
 
-),
+)
 {%- endif %}
+{%- endset %}
+{%- set days = stale_period_days(periods_to_build) %}
+
+-- Large tables are named where they are read: DuckDB writes down whole what several CTEs read from one.
+with
+
+{{ periods_to_build }},
+
+state as (
+
+    select max(basis) as basis
+    from {{ ref('int_user_days') }}
+    where {{ rows_that_tell(ref('int_user_days')) }}
+
+),
 
 -- Reports of one period differ by the day as of which they are made; its days are read once for all of them.
 days_to_read as (
@@ -97,7 +104,9 @@ active_days as (
     from days_to_read
     inner join {{ ref('int_user_days') }} as user_days
         on days_to_read.period_date = user_days.event_date
-    where user_days.tests > 0
+    where
+        user_days.tests > 0
+        and {{ is_one_of('user_days.event_date', days) }}
 
 ),
 

@@ -15,6 +15,7 @@ test_days as (
 user_days as (
 
     select * from {{ ref('int_user_days') }}
+    where {{ rows_that_tell(ref('int_user_days')) }}
 
 ),
 
@@ -27,6 +28,7 @@ users as (
 sessions as (
 
     select * from {{ ref('int_sessions') }}
+    where {{ rows_that_tell(ref('int_sessions')) }}
 
 ),
 

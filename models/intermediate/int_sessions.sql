@@ -1,5 +1,9 @@
-{{ config(**replaces_rows('session_hash', follows='int_load_days')) }}
+{{ config(**replaces_rows('session_hash', 'int_load_days', partition_date='last_date', cluster_by=['session_hash'])) }}
 {%- set changed_days = stale_days() %}
+{%- set test_days = days_of_changed_sessions(changed_days) %}
+
+{# What is stored of a session that changed ends on one of its days, or has none. -#}
+{{ merge_window(is_one_of('DBT_INTERNAL_DEST.last_date', test_days) ~ ' or DBT_INTERNAL_DEST.last_date is null') }}
 
 with
 
@@ -20,7 +24,7 @@ tests as (
         occurred_at,
         event_date
     from {{ ref('int_tests') }}
-    where {{ falls_on(days_of_changed_sessions(changed_days)) }}
+    where {{ falls_on(test_days) }}
 
 ),
 

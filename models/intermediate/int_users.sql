@@ -1,18 +1,6 @@
-{{ config(**replaces_rows('user_hash', follows='int_user_days')) }}
+{{ config(**replaces_rows('user_hash', follows='int_user_days', cluster_by=['user_hash'])) }}
 {%- set days = stale_days() %}
-
--- Large tables are named where they are read: DuckDB writes down whole what several CTEs read from one.
-with
-
-state as (
-
-    select
-        max(version) as version,
-        max(basis) as basis
-    from {{ ref('int_user_days') }}
-
-),
-
+{%- set users_of_days %}
 -- What the days that changed say now; all days where everything is built.
 changed_users as (
 
@@ -26,15 +14,8 @@ changed_users as (
         and {{ is_one_of('event_date', days) }}
     group by user_hash
 
-),
+){%- if days is not none %},
 
-{% if days is none -%}
-users as (
-
-    select * from changed_users
-
-),
-{%- else -%}
 stored_users as (
 
     select
@@ -75,8 +56,38 @@ compared_users as (
         or stored_users.has_changed_account_date
         or stored_users.has_changed_test_date
 
+)
+{%- endif %}
+{%- endset %}
+{#- Whoever lost a first is looked for in all days; DuckDB does not read them for nobody. #}
+{%- set has_searched_users = days is not none and (
+    target.type == 'duckdb'
+    or first_column('with ' ~ users_of_days ~ ' select count(*) from compared_users where has_lost_a_first')[0]
+) %}
+
+-- Large tables are named where they are read: DuckDB writes down whole what several CTEs read from one.
+with
+
+state as (
+
+    select
+        max(version) as version,
+        max(basis) as basis
+    from {{ ref('int_user_days') }}
+    where {{ rows_that_tell(ref('int_user_days')) }}
+
 ),
 
+{{ users_of_days }},
+
+{% if days is none -%}
+users as (
+
+    select * from changed_users
+
+),
+{%- else -%}
+{% if has_searched_users -%}
 searched_users as (
 
     select
@@ -91,6 +102,7 @@ searched_users as (
 
 ),
 
+{% endif -%}
 users as (
 
     select
@@ -99,6 +111,7 @@ users as (
         first_test_date
     from compared_users
     where not has_lost_a_first
+    {%- if has_searched_users %}
 
     union all
 
@@ -107,6 +120,7 @@ users as (
         account_created_at,
         first_test_date
     from searched_users
+    {%- endif %}
 
 ),
 {%- endif %}

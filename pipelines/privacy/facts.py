@@ -24,6 +24,7 @@ from pipelines.privacy.solver import Constraint
 
 FACTS = (
     "error_buckets and engagement_users of a period count the same people",
+    "whose tests never failed had a success: engagement_users with a success >= error_buckets/0",
     "a success of a day needs a test: tests/success >= new_success + returning_success",
     "a user of bucket n has failed n times, which caps may cut off: tests/error, and the sum of errors, >= 1 x '1' + 2 x '2' + "
     "3 x '3_to_5' + 6 x '6_or_more'",
@@ -111,6 +112,11 @@ def facts_of(ledger: Ledger, parameters: Mapping[str, Parameters]) -> Iterator[C
             terms |= {LeafKey("engagement_users", grain, start, cell): 1 for cell in users}
             terms |= {LeafKey("error_buckets", grain, start, cell): -1 for cell in BUCKET_CELLS}
             yield from _known(ledger, terms, 0, 0)
+            terms = {
+                LeafKey("engagement_users", grain, start, cell): 1 for cell in users if "success" in cell
+            }
+            terms |= {LeafKey("error_buckets", grain, start, BUCKET_CELLS[0]): -1}
+            yield from _known(ledger, terms, 0, None)
     for start in sorted(ledger.periods("tests", "day")):
         yield from _facts_of_tests(ledger, start, parameters)
     for key, release in ledger.releases.items():

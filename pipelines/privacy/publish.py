@@ -71,6 +71,7 @@ def publish(
         )
     day = report_date or _newest(warehouse, models)
     tables = _tables(warehouse, models, day, ledger_rows, parameter_rows)
+    _check_finished(warehouse, day, tables)
     public = _public_metrics(warehouse, tables)
     files = export_files(day, tables, public)
     target = folder / day.isoformat()
@@ -78,6 +79,11 @@ def publish(
     for left in folder.glob(".*.writing"):
         # A killed run left it.
         shutil.rmtree(left, ignore_errors=True)
+    if target.exists() and not (target / MANIFEST).exists():
+        raise KpiError(
+            f"{target} is there already, and is no export (it has no {MANIFEST}).",
+            "Move it away, then publish again: kpi publish",
+        )
     if (target / MANIFEST).exists():
         _check_unchanged(target, tables, set(public))
         return Published(target, day, False, len(tables), rows)
@@ -101,6 +107,39 @@ def publish(
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return Published(target, day, True, len(tables), rows, report)
+
+
+def _check_finished(warehouse: Warehouse, day: dt.date, tables: list[Described]) -> None:
+    """Raise KpiError where a table does not show the periods that the ledger has for the report: its build was cut off."""
+    reports = f"{warehouse.schema_prefix}intermediate.int_released_reports"
+    rows = query(
+        warehouse,
+        f"select grain, period_start_date from {reports} where report_date = %s",  # noqa: S608 - a name of ours
+        day,
+    )
+    due = {(row["grain"], row["period_start_date"]) for row in rows}
+    for described in tables:
+        shown = described.table.dicts()
+        if described.grain is not None:
+            periods = {(described.grain, row["period_start_date"]) for row in shown}
+            is_finished = periods == {period for period in due if period[0] == described.grain}
+        elif described.table.name == LONG_TABLE:
+            # A catalogue that publishes no metric leaves it empty.
+            is_finished = due <= {
+                (row["grain"], row["period_start_date"]) for row in shown
+            } or not _publishes_metrics(warehouse)
+        else:
+            continue
+        if not is_finished:
+            raise KpiError(
+                f"{described.table.name} is not that of the report of {day}: the last build did not come to its end.",
+                f"Build it first: kpi build --date {day}",
+            )
+
+
+def _publishes_metrics(warehouse: Warehouse) -> bool:
+    metrics = f"{warehouse.schema_prefix}seeds.metrics"
+    return bool(query(warehouse, f"select 1 from {metrics} where audience = 'published' limit 1"))  # noqa: S608 - a name of ours
 
 
 def _neighbours(folder: Path, day: dt.date) -> list[Path]:

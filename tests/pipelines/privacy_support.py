@@ -22,6 +22,7 @@ from pipelines.privacy.periods import (
     period_label,
     period_start,
 )
+from pipelines.privacy.reference import DRAWS, UNLIMITED, ShownPeriod, prove_nothing_together
 from pipelines.privacy.tables import Table
 from pipelines.warehouse import PROJECT_ROOT
 
@@ -203,40 +204,80 @@ def all_keys(sizes: Sizes) -> list[LeafKey]:
     return keys
 
 
-def noise(leaf: Leaf) -> int:
+def noise(leaf: Leaf, draw: int) -> int:
     text = f"cell|{leaf.contributors_key}|{leaf.units}"
-    return int(hashlib.sha256(text.encode()).hexdigest()[:15], 16)
+    return int(hashlib.sha256(text.encode()).hexdigest()[7 * draw : 7 * draw + 15], 16)
 
 
-def rounded(leaf: Leaf) -> int:
+def rounded(leaf: Leaf, draw: int = 0) -> int:
     rest = leaf.units % B
-    return leaf.units - rest + (B if noise(leaf) % B < rest else 0)
+    return leaf.units - rest + (B if noise(leaf, draw) % B < rest else 0)
 
 
-def protected_users(leaf: Leaf) -> int:
+def protected_users(leaf: Leaf, draw: int = 0) -> int:
     if leaf.units >= K:
-        return rounded(leaf)
-    return K if noise(leaf) % K < leaf.units else 0
+        return rounded(leaf, draw)
+    return K if noise(leaf, draw) % K < leaf.units else 0
 
 
-def protected_events(leaf: Leaf) -> int | None:
-    return rounded(leaf) if len(leaf.users) >= K else None
+def protected_events(leaf: Leaf, draw: int = 0) -> int | None:
+    return rounded(leaf, draw) if len(leaf.users) >= K else None
 
 
 def protect(truth: Truth, keys: Iterable[LeafKey]) -> dict[LeafKey, int | None]:
-    """Protect every leaf, as the macros do."""
-    keys = list(keys)
+    """Protect every leaf, as the macros do: what is drawn together again until it proves nothing together."""
+    shown: dict[LeafKey, int | None] = {}
+    periods: dict[tuple[str, dt.date], list[LeafKey]] = defaultdict(list)
+    for key in keys:
+        if key.cell == "base" or key.family == "accounts":
+            shown |= drawn(truth, [key], 0)
+        else:
+            periods[key.grain, key.start].append(key)
+    for together in periods.values():
+        for draw in range(DRAWS):
+            figures = drawn(truth, together, draw)
+            if prove_nothing_together(shown_period(figures)):
+                break
+        shown |= figures
+    return {key: shown[key] for key in keys}
+
+
+def drawn(truth: Truth, keys: list[LeafKey], draw: int) -> dict[LeafKey, int | None]:
+    """Protect leaves of one period by one draw."""
     shown: dict[LeafKey, int | None] = {}
     for key in keys:
         leaf = truth.get(key, Leaf())
-        shown[key] = protected_users(leaf) if FAMILIES[key.family].unit == "user" else protected_events(leaf)
+        is_user = FAMILIES[key.family].unit == "user"
+        shown[key] = protected_users(leaf, draw) if is_user else protected_events(leaf, draw)
     for key in keys:
         if key.family == "tests":
-            shown[key] = protected_tests(truth.get(key, Leaf()), shown, key)
+            shown[key] = protected_tests(truth.get(key, Leaf()), shown, key, draw)
     return shown
 
 
-def protected_tests(leaf: Leaf, shown: Mapping[LeafKey, int | None], key: LeafKey) -> int | None:
+def shown_period(figures: Mapping[LeafKey, int | None]) -> ShownPeriod:
+    """Read what is shown of the users of one period, and what that of its tests stands for at most."""
+    users = {key.cell: value or 0 for key, value in figures.items() if FAMILIES[key.family].unit == "user"}
+    most = {}
+    for key, value in figures.items():
+        if key.family == "tests" and value != nothing_shown(figures, key):
+            most[key.cell] = (value or UNLIMITED) + B - 1
+    return ShownPeriod(
+        [count for cell, count in users.items() if cell.endswith("success")],
+        [count for cell, count in users.items() if cell.endswith("other")],
+        users["0"],
+        {bucket: users[bucket] for bucket in BUCKET_CELLS[1:]},
+        most.get("success", UNLIMITED),
+        most.get("error", UNLIMITED),
+    )
+
+
+def nothing_shown(shown: Mapping[LeafKey, int | None], key: LeafKey) -> int | None:
+    """Give the figure of tests that stands there for few users, whatever they did."""
+    return protected_tests(Leaf(), shown, key, 0)
+
+
+def protected_tests(leaf: Leaf, shown: Mapping[LeafKey, int | None], key: LeafKey, draw: int) -> int | None:
     """Protect tests so that they fit to what is shown beside them."""
 
     def figures(family: str, *cells: str) -> list[int]:
@@ -259,7 +300,7 @@ def protected_tests(leaf: Leaf, shown: Mapping[LeafKey, int | None], key: LeafKe
     lifted = -(-needed // B) * B
     if not sum(users):
         return None
-    return max(rounded(leaf) if len(leaf.users) >= K else sum(users), lifted)
+    return max(rounded(leaf, draw) if len(leaf.users) >= K else sum(users), lifted)
 
 
 def room(users: list[int], weights: tuple[int, ...]) -> int:

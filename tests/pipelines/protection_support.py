@@ -1,5 +1,6 @@
 """The macros of protection as text for either warehouse, and GoogleSQL run by Google's own reference implementation."""
 
+import ast
 import ctypes
 import re
 from typing import Any
@@ -22,12 +23,18 @@ class Dialect:
         text = re.sub(
             r"\{%-?\s*macro privacy_parameters\(\).*?endmacro\s*-?%\}", "", text, count=1, flags=re.DOTALL
         )
+        buckets = r"\{%-?\s*macro failing_buckets\(\).*?return\((\{.*?\})\).*?endmacro\s*-?%\}"
+        found = re.search(buckets, text, flags=re.DOTALL)
+        assert found is not None
+        failing = ast.literal_eval(found[1])
+        text = text.replace(found[0], "")
         text = re.sub(r"\{\{-?\s*return\((.*?)\)\s*-?\}\}", r"{{ \1 }}", text, flags=re.DOTALL)
         environment = jinja2.Environment(extensions=["jinja2.ext.do"], autoescape=False)
         environment.globals["privacy_parameters"] = lambda: {
             "threshold": rounding.threshold,
             "base": rounding.base,
         }
+        environment.globals["failing_buckets"] = lambda: failing
         adapter = _Adapter(target)
         environment.globals["adapter"] = adapter
         self.module: Any = environment.from_string(text).module

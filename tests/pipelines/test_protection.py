@@ -9,7 +9,13 @@ import pytest
 from protection_support import ROUNDING, Dialect, googlesql
 
 from pipelines.privacy import reference
-from pipelines.privacy.reference import Rounding
+from pipelines.privacy.reference import (
+    FAILING_BUCKETS,
+    UNLIMITED,
+    Rounding,
+    ShownPeriod,
+    prove_nothing_together,
+)
 
 VECTORS = 10_000
 DIGEST = "593ef86d0997985e5f112b87603cf5a964f78fe9d9901c22d58489c25ad93961"
@@ -112,6 +118,67 @@ def test_googlesql_protects_like_the_reference() -> None:
         VECTORS,
         *[0] * len(CALLS),
     ]
+
+
+def shown_periods(rounding: Rounding = ROUNDING) -> list[ShownPeriod]:
+    """What may be shown of a period: small companies often, since with them figures prove something together."""
+    chance = random.Random(20260305)
+
+    def figure() -> int:
+        steps = chance.choice((0, 0, 0, 1, 1, 2, 3, 5, 40))
+        return rounding.threshold + rounding.base * (steps - 1) if steps else 0
+
+    found = []
+    for _ in range(2000):
+        failing = {bucket: figure() for bucket in FAILING_BUCKETS}
+        success, other = ([figure() for _ in range(chance.choice((1, 2)))] for _ in range(2))
+        successes, errors = (chance.choice((UNLIMITED, chance.randrange(9, 90))) for _ in range(2))
+        found.append(ShownPeriod(success, other, figure(), failing, successes, errors, rounding))
+    return found
+
+
+def verdicts(dialect: Dialect, source: str) -> str:
+    """A query for the number of periods that prove nothing together, and of those of which the reference says otherwise."""
+    safe = f"case when {dialect.prove_nothing_together()} then 1 else 0 end"
+    return f"select sum({safe}), sum(case when {safe} = expected then 0 else 1 end) from {source}"
+
+
+def row_of(period: ShownPeriod) -> tuple[int, ...]:
+    return (*period.columns().values(), int(prove_nothing_together(period)))
+
+
+@pytest.mark.parametrize("rounding", [ROUNDING, Rounding(threshold=28, base=7)])
+def test_duckdb_tells_like_the_reference_what_proves_nothing_together(rounding: Rounding) -> None:
+    periods = shown_periods(rounding)
+    values = ", ".join(str(row_of(period)) for period in periods)
+    source = f"(values {values}) as shown ({', '.join(periods[0].columns())}, expected)"
+    with duckdb.connect() as connection:
+        [(safe, different)] = connection.execute(verdicts(Dialect("duckdb", rounding), source)).fetchall()
+    assert different == 0
+    assert len(periods) * 0.05 < safe < len(periods) * 0.9
+
+
+def test_googlesql_tells_like_the_reference_what_proves_nothing_together() -> None:
+    periods = shown_periods()
+    names = ", ".join(f"{column} int64" for column in (*periods[0].columns(), "expected"))
+    values = ", ".join(str(row_of(period)) for period in periods)
+    source = f"unnest(array<struct<{names}>>[{values}])"
+    [[safe, different]] = googlesql(verdicts(Dialect("bigquery"), source))
+    assert different == 0
+    assert safe == sum(map(prove_nothing_together, periods))
+
+
+def test_every_draw_takes_other_digits() -> None:
+    draws = range(reference.DRAWS)
+    found = [reference.noise(4711, 7, draw) for draw in draws]
+    assert len(set(found)) == reference.DRAWS
+    with duckdb.connect() as connection:
+        macro = Dialect("duckdb").noise_of("4711", "7", "draw")
+        query = f"select {macro} from (select unnest({[*draws]}) as draw) order by draw"
+        assert [number for (number,) in connection.execute(query).fetchall()] == found
+    macro = Dialect("bigquery").noise_of("4711", "7", "draw")
+    query = f"select {macro} from unnest({[*draws]}) as draw order by draw"
+    assert [number for [number] in googlesql(query)] == found
 
 
 def test_the_exclusive_or_of_contributors_is_the_same_in_both() -> None:

@@ -1,6 +1,8 @@
 """A released figure never changes, whatever comes later; nothing is released a second time."""
 
 import datetime as dt
+import itertools
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,9 @@ import duckdb
 import pytest
 from dbt_support import invoke
 from incremental_support import Row, Shop
+from kill_support import at_statements, killed_in
+
+from pipelines.privacy.reference import Rounding, contributors_key, protected_events
 
 FIRST_DAY = dt.date(2026, 3, 2)
 REPORT_DATE = dt.date(2026, 3, 12)
@@ -111,6 +116,114 @@ def test_whatever_comes_later_no_released_row_changes(released: Shop) -> None:
     assert reports == (2,)
 
 
+RELEASE = (
+    "release_parameters",
+    "release_ledger",
+    "int_released_periods",
+    "int_released_reports",
+    "int_published_engagements",
+    "int_published_errors",
+    "published_daily_engagement",
+    "published_weekly_engagement",
+    "published_weekly_errors",
+)
+NEXT_DATE = REPORT_DATE + dt.timedelta(1)
+PUBLISHED = ("daily_engagement", "weekly_engagement", "weekly_errors")
+
+
+def published_now(shop: Shop) -> dict[str, Any]:
+    """What stands in the schema that everybody may read, without the instants of builds."""
+    found = {
+        mart: shop.execute(f"select * exclude (created_at) from kpi_metrics.{mart} order by all")
+        for mart in PUBLISHED
+    }
+    found["release_ledger"] = shop.execute(
+        "select * exclude (released_at) from kpi_metrics.release_ledger order by all"
+    )
+    return found | {
+        "release_parameters": shop.execute(
+            "select * exclude (first_used_at) from kpi_metrics.release_parameters order by all"
+        )
+    }
+
+
+def release(shop: Shop) -> None:
+    variables = f"{{report_date: {NEXT_DATE}, privacy_threshold: 20, privacy_base: 10}}"
+    invoke(shop.warehouse, ["run", "--threads", "1", "--select", *RELEASE, "--vars", variables])
+
+
+@pytest.fixture(scope="module")
+def ready(released: Shop) -> Shop:
+    """The same a day later, with new parameters: everything is built but what is released and published."""
+    shop = released.copy("ready")
+    shop.load("2", lines(random.Random(4), FIRST_DAY + dt.timedelta(10), 200))
+    invoke(
+        shop.warehouse,
+        [
+            *("run", "--select", "+release_ledger", "--exclude", *RELEASE),
+            *("--vars", f"{{report_date: {NEXT_DATE}}}"),
+        ],
+    )
+    return shop
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills as POSIX systems do")
+@pytest.mark.parametrize("stride", [14, pytest.param(1, marks=pytest.mark.soak)])
+def test_a_release_that_is_killed_anywhere_ends_as_one_that_is_not(ready: Shop, stride: int) -> None:
+    plain = ready.copy(f"plain {stride}")
+    before, instants = published_now(plain), set(plain.execute(LEDGER))
+    release(plain)
+    after = published_now(plain)
+    assert len(after["release_ledger"]) > len(before["release_ledger"])
+    seen = set()
+    for number in itertools.count(1, stride):
+        shop = ready.copy(f"killed {stride} {number}")
+        # Before a statement, or in the middle of it.
+        late = 0.01 * (number % 3)
+        if not killed_in(lambda shop=shop: release(shop), at_statements("kpi_metrics"), number, late):  # type: ignore[misc]
+            break
+        torn = published_now(shop)
+        for table, rows in torn.items():
+            assert rows in (before[table], after[table]), (number, table)
+        seen.add(torn["release_ledger"] == after["release_ledger"])
+        kept = set(shop.execute(LEDGER))
+        assert instants <= kept
+        release(shop)
+        assert published_now(shop) == after, number
+        assert kept <= set(shop.execute(LEDGER)), number
+        shop.warehouse.duckdb_path.unlink()
+    # Some were killed before the release was written, and some after it.
+    assert seen == {False, True}
+
+
+def test_what_comes_too_late_is_counted_once_a_month_and_protected(released: Shop) -> None:
+    shop = released.copy("too late")
+    # As if it had been released on its day.
+    shop.execute(f"update kpi_metrics.release_ledger set released_at = '{REPORT_DATE} 05:00:00+00'")
+    chance = random.Random(6)
+    many = [line for day in range(3) for line in lines(chance, FIRST_DAY + dt.timedelta(day), 40)]
+    few = [line for line in lines(chance, FIRST_DAY, 30) if line[3] is None or int(line[3][5:]) < 20][:7]
+    # Loads have the numbers of days since the end of January: these come in March and in April.
+    shop.load("45", [*many, *lines(chance, dt.date(2026, 3, 14), 60)])
+    shop.load("80", few)
+    shop.build(dt.date(2026, 5, 3), select=["+release_ledger"])
+    found = shop.execute(
+        "select period_start_date, value from kpi_metrics.release_ledger"
+        " where family = 'late_events' and period_start_date >= '2026-02-01' order by 1"
+    )
+    users = {line[3]: line[4] for line in many}
+    assert len(users) > Rounding().threshold > len({line[3] for line in few})
+    key = contributors_key(record_key for record_key in users.values() if record_key is not None)
+    counted = protected_events(Rounding(), len(many), len(users), key)
+    assert counted is not None
+    assert abs(counted - len(many)) < Rounding().base
+    assert found == [
+        (dt.date(2026, 2, 1), None),
+        (dt.date(2026, 3, 1), counted),
+        (dt.date(2026, 4, 1), None),
+    ]
+
+
 def test_a_second_build_of_the_same_day_releases_nothing(released: Shop) -> None:
     shop = released.copy("again")
     before = shop.execute(LEDGER)
@@ -123,6 +236,10 @@ def test_what_an_export_shows_is_not_measured_again_where_the_ledger_is_lost(rel
     export = shop.folder / "exports" / "2026-03-12"
     export.mkdir(parents=True)
     shop.execute(f"copy kpi_metrics.release_ledger to '{export}/release_ledger.parquet'")
+    # What a killed kpi publish leaves is no export.
+    half = shop.folder / "exports" / ".2026-03-13.writing"
+    half.mkdir()
+    (half / "release_ledger.parquet").write_bytes(b"PAR1")
     shop.build(REPORT_DATE, select=["release_ledger"])
     shop.execute("drop table kpi_metrics.release_ledger")
     with pytest.raises(AssertionError, match="kpi privacy restore"):
@@ -133,14 +250,24 @@ def test_what_an_export_shows_is_not_measured_again_where_the_ledger_is_lost(rel
     assert there == (0,)
 
 
-def test_a_release_depends_on_neither_the_order_of_rows_nor_the_number_of_threads(released: Shop) -> None:
-    shop = released.copy("shuffled")
+@pytest.mark.parametrize("runs", [20, pytest.param(200, marks=pytest.mark.soak)])
+def test_a_release_depends_on_neither_the_order_of_rows_nor_the_number_of_threads(
+    released: Shop, runs: int
+) -> None:
+    shop = released.copy(f"shuffled {runs} times")
     shop.execute("drop table kpi_metrics.release_ledger")
-    shop.build(REPORT_DATE, select=[*LEAVES, "release_ledger"])
+    # A release that goes back two months only is as good, and made many times in less time.
+    invoke(
+        shop.warehouse,
+        [
+            *("--quiet", "run", "--select", *LEAVES, "release_ledger"),
+            *("--vars", f"{{report_date: {REPORT_DATE}, report_periods: 0}}"),
+        ],
+    )
     compiled = shop.warehouse.state_folder / "dbt" / "compiled" / "kpi" / "models"
     expected = sorted((row[:6] for row in shop.execute(LEDGER)), key=repr)
     figures = "select family, grain, period_start_date, cell, value, parameters_id"
-    for number in range(200):
+    for number in range(runs):
         found = _measured(shop, compiled, figures, seed=number, threads=(1, 2, 8)[number % 3])
         assert sorted(found, key=repr) == expected, f"run {number}"
 

@@ -25,6 +25,7 @@ user_cells as (
             users.user_hash = user_days.user_hash
             and users.account_date = user_days.event_date
     cross join newest_report
+    where {{ may_be_released('day', 'user_days.event_date') }}
 
 )
 

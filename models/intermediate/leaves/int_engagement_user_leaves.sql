@@ -11,7 +11,9 @@ day_users as (
     from {{ ref('int_user_days') }} as user_days
     inner join {{ ref('int_users') }} as users
         on user_days.user_hash = users.user_hash
-    where user_days.tests > 0
+    where
+        user_days.tests > 0
+        and {{ may_be_released('day', 'user_days.event_date') }}
 
 ),
 
@@ -25,7 +27,9 @@ period_users as (
         min(record_key) as record_key,
         case when max(successful_tests) > 0 then 'success' else 'other' end as cell
     from {{ ref('int_user_days') }}
-    where tests > 0
+    where
+        tests > 0
+        and {{ may_be_released(grain, 'event_date') }}
     group by {{ period_start(grain, 'event_date') }}, user_hash
     {%- if not loop.last %}
 

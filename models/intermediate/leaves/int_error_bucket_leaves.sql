@@ -11,7 +11,9 @@ period_users as (
         min(record_key) as record_key,
         sum(failed_tests) as failed_tests
     from {{ ref('int_user_days') }}
-    where tests > 0
+    where
+        tests > 0
+        and {{ may_be_released(grain, 'event_date') }}
     group by {{ period_start(grain, 'event_date') }}, user_hash
     {%- if not loop.last %}
 

@@ -22,7 +22,9 @@ contributions as (
     from {{ ref('int_error_days') }} as error_days
     left join error_types
         on error_days.error_code = error_types.error_code
-    where error_days.failed_tests > 0
+    where
+        error_days.failed_tests > 0
+        and {{ may_be_released('day', 'error_days.event_date') }}
     group by error_days.event_date, error_days.user_hash, coalesce(error_types.column_name, 'other')
 
 )

@@ -27,7 +27,10 @@ day_sessions as (
         end as success_try
     from {{ ref('int_sessions') }} as sessions
     cross join newest_report
-    where sessions.session_date is not null
+    where
+        sessions.session_date is not null
+        -- A session ends on the day it begins, or later.
+        and {{ may_be_released('day', 'sessions.last_date') }}
 
 ),
 

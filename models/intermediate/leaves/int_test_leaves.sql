@@ -11,7 +11,9 @@ user_tests as (
         record_key,
         least(successful_tests, {{ most }}) as tests
     from {{ ref('int_user_days') }}
-    where successful_tests > 0
+    where
+        successful_tests > 0
+        and {{ may_be_released('day', 'event_date') }}
 
     union all
 
@@ -21,7 +23,9 @@ user_tests as (
         record_key,
         least(failed_tests, {{ most }}) as tests
     from {{ ref('int_user_days') }}
-    where failed_tests > 0
+    where
+        failed_tests > 0
+        and {{ may_be_released('day', 'event_date') }}
 
 ),
 
@@ -44,6 +48,7 @@ users_test_days as (
         sum(successful_tests) as successful_tests,
         sum(failed_tests) as failed_tests
     from {{ ref('int_user_days') }}
+    where {{ may_be_released('day', 'event_date') }}
     group by event_date
 
 ),

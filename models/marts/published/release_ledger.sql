@@ -13,6 +13,7 @@
 {%- set has_released = is_incremental() and first_column('select 1 from ' ~ this ~ ' limit 1') | length > 0 %}
 {%- set periods = unreleased_periods() %}
 {%- set margin = privacy_parameters().base - 1 %}
+{%- set unlimited = 1000000 %}
 
 -- depends_on: {{ ref('release_parameters') }}
 -- depends_on: {{ ref('report_dates') }}
@@ -192,12 +193,33 @@ measured as (
 
 ),
 
+-- Figures of the same people are drawn together, again where together they prove what none of them does alone.
+draws as (
+
+    {% for draw in range(release_draws()) -%}
+    select {{ draw }} as draw {{ 'union all' if not loop.last }}
+    {% endfor %}
+),
+
+drawn as (
+
+    select
+        measured.*,
+        draws.draw
+    from measured
+    inner join draws
+        on
+            draws.draw = 0
+            or {{ is_drawn_together('measured') }}
+
+),
+
 with_noise as (
 
     select
         *,
-        {{ noise_of('contributors_key', 'units') }} as noise
-    from measured
+        {{ noise_of('contributors_key', 'units', 'draw') }} as noise
+    from drawn
 
 ),
 
@@ -228,8 +250,10 @@ bounded as (
     select
         *,
         {{ least_users_behind('shown_value') }} as least_users,
+        {{ most_users_behind('shown_value') }} as most_users,
         {{ least_events_behind('shown_value') }} as least_events,
-        {{ users_left_open('shown_value') }} as open_users
+        {{ users_left_open('shown_value') }} as open_users,
+        {{ users_left_open_below('shown_value') }} as open_users_below
     from shown
 
 ),
@@ -282,21 +306,100 @@ protected as (
         end as value
     from beside
 
+),
+
+periods_drawn as (
+
+    select
+        grain,
+        period_start_date,
+        draw,
+        {% for name, (family, cells) in {
+            'success': ('engagement_users', ['new_success', 'returning_success', 'success']),
+            'other': ('engagement_users', ['new_other', 'returning_other', 'other']),
+            'clean': ('error_buckets', ['0']),
+            'failing': ('error_buckets', failing_buckets() | list),
+        }.items() -%}
+        sum(case when {{ is_cell(family, cells) }} then least_users end) as {{ name }}_least,
+        sum(case when {{ is_cell(family, cells) }} then most_users end) as {{ name }}_most,
+        max(case when {{ is_cell(family, cells) }} then open_users end) as {{ name }}_rise,
+        max(case when {{ is_cell(family, cells) }} then open_users_below end) as {{ name }}_fall,
+        {% endfor -%}
+        {% for bucket in failing_buckets() -%}
+        sum(case when {{ is_cell('error_buckets', [bucket]) }} then most_users - least_users end) as room_{{ bucket }},
+        sum(case when {{ is_cell('error_buckets', [bucket]) }} then open_users end) as rise_{{ bucket }},
+        {% endfor -%}
+        sum(
+            case cell
+                {% for bucket, weight in failing_buckets().items() -%}
+                when '{{ bucket }}' then {{ weight }} * least_users
+                {% endfor -%}
+            end
+        ) as least_failed_tests,
+        coalesce(
+            min(
+                case
+                    when {{ is_cell('tests', ['success']) }}
+                        then {{ most_tests_behind('value', 'users_with_success', 'least_successes') }}
+                end
+            ), {{ unlimited }}
+        ) as most_successes,
+        min(
+            case
+                when {{ is_cell('tests', ['error']) }}
+                    then {{ most_tests_behind('value', 'users_with_error', 'least_errors') }}
+            end
+        ) as most_errors
+    from protected
+    group by grain, period_start_date, draw
+
+),
+
+bounded_periods as (
+
+    select
+        *,
+        coalesce(most_errors - least_failed_tests, {{ unlimited }}) as spare_errors
+    from periods_drawn
+
+),
+
+settled_periods as (
+
+    select
+        grain,
+        period_start_date,
+        coalesce(min(case when {{ prove_nothing_together() }} then draw end), max(draw)) as draw
+    from bounded_periods
+    group by grain, period_start_date
+
+),
+
+settled as (
+
+    select protected.*
+    from protected
+    inner join settled_periods
+        on
+            protected.grain = settled_periods.grain
+            and protected.period_start_date = settled_periods.period_start_date
+            and protected.draw = case when {{ is_drawn_together('protected') }} then settled_periods.draw else 0 end
+
 )
 
 select
-    protected.family,
-    protected.grain,
-    protected.period_start_date,
-    protected.cell,
-    cast(protected.value as int64) as value,
+    settled.family,
+    settled.grain,
+    settled.period_start_date,
+    settled.cell,
+    cast(settled.value as int64) as value,
     '{{ privacy_parameters_id() }}' as parameters_id,
     coalesce(newest_key.record_key_id, 'none') as key_id,
     {{ built_at() }} as released_at
-from protected
+from settled
 left join newest_key
     on true
-{{ stored_in_order_of('protected.period_start_date, protected.grain, protected.family, protected.cell') }}
+{{ stored_in_order_of('settled.period_start_date, settled.grain, settled.family, settled.cell') }}
 {%- else -%}
 -- No period has ended long enough ago that is not released yet.
 select
