@@ -124,10 +124,12 @@ def _check_finished(warehouse: Warehouse, day: dt.date, tables: list[Described])
             periods = {(described.grain, row["period_start_date"]) for row in shown}
             is_finished = periods == {period for period in due if period[0] == described.grain}
         elif described.table.name == LONG_TABLE:
-            # A catalogue that publishes no metric leaves it empty.
-            is_finished = due <= {
-                (row["grain"], row["period_start_date"]) for row in shown
-            } or not _publishes_metrics(warehouse)
+            # What is read from the web has days only, and a catalogue that publishes no metric leaves the table empty.
+            periods = {(row["grain"], row["period_start_date"]) for row in shown}
+            grains = {grain for grain, _ in periods}
+            is_finished = {period for period in due if period[0] in grains} <= periods and (
+                bool(grains) or not due or not _publishes_metrics(warehouse)
+            )
         else:
             continue
         if not is_finished:
