@@ -7,6 +7,7 @@ import contextlib
 import csv
 import datetime as dt
 import io
+import re
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -183,8 +184,10 @@ def _described(path: Path3, stored: Stored) -> bigquery.Table:
     table._properties["numRows"] = str(len(stored.table))
     table._properties["numBytes"] = "0"
     if stored.partitioned_by:
+        # Such as `report_date`, or date_trunc(report_date, month).
+        field, *granularity = re.findall(r"\w+", stored.partitioned_by.removeprefix("date_trunc"))
         table.time_partitioning = bigquery.TimePartitioning(
-            type_="DAY", field=stored.partitioned_by.strip("`")
+            type_=granularity[0].upper() if granularity else "DAY", field=field
         )
     if stored.clustered_by:
         table.clustering_fields = list(stored.clustered_by)

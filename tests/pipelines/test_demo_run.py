@@ -32,6 +32,7 @@ from pipelines.demo import oddities, run, settings, users
 from pipelines.demo.billing_script import lives
 from pipelines.demo.calendar import Company, as_datetime
 from pipelines.demo.camera import UNKNOWN_CODE
+from pipelines.digest.delivery import Delivery
 from pipelines.errors import KpiError
 from pipelines.explain import explanation
 from pipelines.privacy.audit import audit
@@ -364,8 +365,29 @@ def test_a_figure_of_the_late_day_is_explained_with_its_loads_and_restatement(de
     assert "numerator " in text
     assert "loads: 2 of events" in text
     assert " became " in text
+    assert "published: " in text
+    assert "published: not released yet" in list(explanation(house, "active_users", None, "day"))
     with pytest.raises(KpiError, match="not in the catalogue"):
         list(explanation(house, "nonsense", None, "day"))
+
+
+def test_its_digest_has_a_final_value_of_each_metric_for_people_inside_and_outside(demo: Demo) -> None:
+    said = {}
+    for is_external in ("false", "true"):
+        with environment(DESTINATIONS__FILES__EXTERNAL=is_external):
+            outcome = Delivery(demo.house, demo.company.today, lambda line: None).deliver(("text",))
+        assert outcome.errors == []
+        [said[is_external]] = outcome.shown
+        assert "No final value" not in said[is_external]
+        assert "Active users" in said[is_external]
+    inside = (
+        "North Star: Unique serious active users",
+        "Customer churn, EUR",
+        "Monthly recurring revenue, JPY",
+    )
+    for title in inside:
+        assert title in said["false"]
+        assert title not in said["true"]
 
 
 def test_status_shows_each_source_and_the_last_report(demo: Demo) -> None:

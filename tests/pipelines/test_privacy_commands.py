@@ -239,6 +239,20 @@ def test_publishing_what_the_attacker_rejects_is_refused_and_writes_nothing(
     house.kpi("publish").fails_with(1, "is not what the warehouse says now", "Released figures never change")
 
 
+def test_an_export_stays_what_it_was_when_the_catalogue_publishes_other_metrics(
+    company: House, tmp_path: Path
+) -> None:
+    house = copy_of(company, tmp_path)
+    with duckdb.connect(str(house.file)) as connection:
+        connection.execute("delete from kpi_metrics.metric_data where metric_key = 'all_tests'")
+    house.kpi("publish").is_well("was published before, and says the same")
+    with duckdb.connect(str(house.file)) as connection:
+        connection.execute(
+            "update kpi_metrics.metric_data set value = value + 1 where metric_key = 'active_users'"
+        )
+    house.kpi("publish").fails_with(1, "metric_data has other rows in the warehouse")
+
+
 @pytest.mark.skipif(os.name != "posix", reason="kills as POSIX systems do")
 def test_a_publish_killed_anywhere_leaves_no_half_an_export_and_the_next_one_gives_the_same_bytes(
     company: House, tmp_path: Path
