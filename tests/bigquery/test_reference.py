@@ -10,6 +10,21 @@ from bigquery.parity import Parity, kinds
 from bigquery.scene import REPORTS
 from pipelines.warehouse import PROJECT_ROOT
 
+WITHOUT_ROWS = {
+    *("seeds.fx_rates", "kpi_internal.daily_mrr_converted", "kpi_internal.mrr_at_risk"),
+    *("kpi_internal.mrr_policy_bridge", "staging.stg_events__erasures", "staging.stg_pushed__quarantine"),
+    *(
+        f"staging.stg_stripe__{name}"
+        for name in (
+            *("balance_transactions", "coupon_currency_options", "coupon_products", "coupons"),
+            *("credit_note_refunds", "credit_notes", "customers", "events", "invoice_payments"),
+            *("price_currency_options", "price_tiers", "products", "refunds", "subscription_discounts"),
+            *("subscription_items",),
+        )
+    ),
+}
+"""Tables that the scene has nothing for."""
+
 
 def nodes(kind: str) -> dict[str, Any]:
     """What dbt's reading of the project for BigQuery has of a kind, by unique id."""
@@ -45,9 +60,8 @@ def test_every_row_is_that_of_duckdb(parity: Parity, step: int) -> None:
     assert parity.steps[step].differences == []
 
 
-def test_no_table_is_empty_that_the_scene_has_something_for(parity: Parity) -> None:
-    empty = {name for name, rows in parity.steps[-1].rows.items() if rows == 0}
-    assert empty <= EMPTY
+def test_of_these_tables_alone_nothing_but_the_statement_is_proved(parity: Parity) -> None:
+    assert {name for name, rows in parity.steps[-1].rows.items() if rows == 0} - WITHOUT_ROWS == set()
 
 
 def test_the_types_are_those_of_the_contracts(parity: Parity) -> None:
@@ -67,8 +81,3 @@ def test_the_seeds_are_whole(parity: Parity) -> None:
         with (PROJECT_ROOT / node.original_file_path).open(encoding="utf-8", newline="") as file:
             lines = list(csv.reader(file))
         assert parity.steps[-1].rows[f"{node.schema}.{node.alias}"] == len(lines) - 1
-
-
-EMPTY = {
-    "seeds.fx_rates",
-}
