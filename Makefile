@@ -47,6 +47,10 @@ docs: install ## The generated parts of README.md
 soak: install ## The long tests
 	pytest -m soak
 
+.PHONY: smoke-bigquery
+smoke-bigquery: install ## The whole way on a real BigQuery project, in datasets that are deleted at the end
+	python tests/smoke_bigquery.py
+
 .PHONY: bench
 bench: install ## Measure against stated yardsticks
 	python -m bench

@@ -14,13 +14,14 @@
     {{- return([]) -}}
 {%- endmacro %}
 
-{#- Yields the config of a model that replaces whole days. -#}
-{% macro replaces_days(follows) -%}
+{#- Yields the config of a model that replaces whole days; `cluster_by` is BigQuery's. -#}
+{% macro replaces_days(follows, cluster_by=none) -%}
     {{- return({
         'materialized': 'incremental',
         'incremental_strategy': 'delete+insert' if target.type == 'duckdb' else 'insert_overwrite',
         'unique_key': 'event_date' if target.type == 'duckdb' else none,
         'partition_by': {'field': 'event_date', 'data_type': 'date'} if target.type == 'bigquery' else none,
+        'cluster_by': cluster_by if target.type == 'bigquery' else none,
         'meta': {'follows': follows},
     }) -}}
 {%- endmacro %}

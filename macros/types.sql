@@ -32,13 +32,13 @@
 {%- endmacro %}
 
 {% macro bigquery__exact_share(value, factor, divisor) -%}
-    round(cast({{ value }} as bignumeric) * {{ factor }} / {{ divisor }}, 12)
+    round(cast({{ value }} as bignumeric) * ({{ factor }}) / ({{ divisor }}), 12)
 {%- endmacro %}
 
 {#- Yields the product of two exact numbers, rounded half away from zero at its twelfth decimal. -#}
 {% macro exact_product(value, factor) -%}
     {%- if target.type == 'bigquery' -%}
-        round({{ value }} * {{ factor }}, 12)
+        round(({{ value }}) * ({{ factor }}), 12)
     {%- else -%}
         cast({{ value }} * cast({{ factor }} as decimal(18, 8)) as decimal(38, 12))
     {%- endif -%}

@@ -22,7 +22,7 @@ from dlt.destinations.impl.bigquery.bigquery_adapter import (
 )
 
 from pipelines.errors import SettingError
-from pipelines.warehouse import setting
+from pipelines.warehouse import Warehouse, setting
 
 DAY = "DATE({column_name})"
 MONTH = "TIMESTAMP_TRUNC({column_name}, MONTH)"
@@ -116,6 +116,41 @@ def raw_retention_days() -> int | None:
             f"Leave it out ({RAW_RETENTION_DAYS}), or set 0 to keep raw events for ever.",
         )
     return int(text) or None
+
+
+CLOSED_SCHEMAS = (
+    *("raw_events", "raw_stripe", "raw_scraped", "raw_pushed"),
+    *("staging", "intermediate", "seeds", "kpi_internal"),
+)
+"""Schemas that readers of published figures may not see."""
+EVERYBODY = frozenset({"allUsers", "allAuthenticatedUsers", "specialGroup:allAuthenticatedUsers"})
+_PREFIXES = {
+    "userByEmail": "user:",
+    "groupByEmail": "group:",
+    "domain": "domain:",
+    "specialGroup": "specialGroup:",
+}
+
+
+def readers(name: str) -> frozenset[str]:
+    """Read who is granted a schema, as dbt_project.yml does: names with a space between them; nobody is none."""
+    return frozenset((setting(name) or "").split()) - {"nobody"}
+
+
+def grantees(warehouse: Warehouse, schema: str) -> list[str]:
+    """Name who has a right on a whole dataset, in the form of a grant; nobody where it is not there."""
+    from google.api_core.exceptions import NotFound
+
+    with warehouse.pipeline("queries").sql_client() as client:
+        try:
+            dataset = client.native_connection.get_dataset(f"{project()}.{schema}")
+        except NotFound:
+            return []
+        return [
+            f"{_PREFIXES.get(entry.entity_type, '')}{entry.entity_id}"
+            for entry in dataset.access_entries
+            if entry.entity_id and isinstance(entry.entity_id, str)
+        ]
 
 
 def staging() -> Any:

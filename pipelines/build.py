@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipelines.dbt_process import MAX_BYTES
 from pipelines.errors import KpiError, SettingError
 from pipelines.last_build import LastBuild
 from pipelines.privacy.stored_ledger import check_exports
@@ -40,15 +41,20 @@ def build(
     backfill: tuple[dt.date, dt.date] | None = None,
     full_refresh: bool = False,
     only: str | None = None,
+    max_bytes: int | None = None,
 ) -> BuildReport:
     """Build every model and test its data: the report asked for (default: today's) and all missing before it.
 
     `only` names one model that is built, untested, with what it is made from. Unit tests say nothing about the company's data; they are for `make test` and a plain `dbt build`.
-    `backfill` names a first and a last report date to build besides, both inclusive. Raises SettingError for
+    `max_bytes` is what all statements may read together, on BigQuery. `backfill` names a first and a last report date to build besides, both inclusive. Raises SettingError for
     a date after today in the reporting zone, KpiError where dbt could not run at all. Failed models and tests
     are listed in the report. Where nothing changed since a build in which nothing failed, dbt is not started.
     """
     newest = check_dates(warehouse, report_date, backfill)
+    if max_bytes is not None and warehouse.target != "bigquery":
+        raise SettingError(
+            "--max-bytes is about what BigQuery reads, and KPI_TARGET is not bigquery.", "Leave it out."
+        )
     check_exports(warehouse)
     first_date, last_date = backfill or ("", "")
     # As variables of dbt they would let it read the whole project anew every day.
@@ -64,7 +70,7 @@ def build(
     last.forget()
     if full_refresh:
         arguments.append("--full-refresh")
-    report = run_dbt(warehouse, arguments, progress, settings)
+    report = run_dbt(warehouse, arguments, progress, settings, max_bytes)
     if not report.failures:
         last.remember(report.warnings)
     return report
@@ -90,7 +96,11 @@ def check_dates(
 
 
 def run_dbt(
-    warehouse: Warehouse, arguments: list[str], progress: Progress, settings: Mapping[str, str] | None = None
+    warehouse: Warehouse,
+    arguments: list[str],
+    progress: Progress,
+    settings: Mapping[str, str] | None = None,
+    max_bytes: int | None = None,
 ) -> BuildReport:
     """Run one dbt command against the warehouse and gather what became of each node.
 
@@ -103,6 +113,7 @@ def run_dbt(
         *(
             "-m",
             "pipelines.dbt_process",
+            *([] if max_bytes is None else [MAX_BYTES, str(max_bytes)]),
             "--log-format",
             "json",
             "--log-level",

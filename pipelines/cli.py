@@ -22,6 +22,7 @@ from pipelines.warehouse import PROJECT_ROOT, Warehouse, warehouse
 _SETTINGS = """\b
 Settings come from the environment, .dlt/config.toml and .dlt/secrets.toml:
   KPI_TARGET              duckdb (default) or bigquery
+  KPI_BIGQUERY_PROJECT    the project; what else BigQuery takes: docs/bigquery.md
   KPI_DUCKDB_PATH         the warehouse file (default warehouse.duckdb)
   KPI_REPORTING_TIMEZONE  an IANA name (default UTC)
   KPI_SCHEMA_PREFIX       put before every schema name (default nothing)
@@ -97,14 +98,21 @@ def source_command(name: str) -> click.Command:
     "--date", "report_date", type=_DATE, callback=_day, help="The report to build (default: today's)."
 )
 @click.option("--full-refresh", is_flag=True, help="Rebuild everything from raw; the report dates stay.")
-def build_command(report_date: dt.date | None, full_refresh: bool) -> None:
+@click.option(
+    "--max-bytes",
+    type=click.IntRange(min=1),
+    help="BigQuery: refuse the statement by which the build would read more, by dry runs.",
+)
+def build_command(report_date: dt.date | None, full_refresh: bool, max_bytes: int | None) -> None:
     """Build the report of a day, and every report that is missing between the last one and it.
 
     Where nothing has changed since the last build (no data, no model, no seed, no setting), it ends at once.
     """
 
     def work(house: Warehouse, progress: Progress, report: RunReport) -> None:
-        report.build = build_marts(house, progress, report_date=report_date, full_refresh=full_refresh)
+        report.build = build_marts(
+            house, progress, report_date=report_date, full_refresh=full_refresh, max_bytes=max_bytes
+        )
 
     _run(work)
 

@@ -10,12 +10,21 @@ import signal
 import sys
 import threading
 
+MAX_BYTES = "--max-bytes"
+
 
 def main() -> None:
-    """Run dbt with the arguments of this process."""
+    """Run dbt with the arguments of this process; before them may stand what it may read on BigQuery."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # What dbt makes lives as long as the process; looking for garbage among it takes an eighth of its time.
     gc.disable()
+    if sys.argv[1:2] == [MAX_BYTES]:
+        from google.cloud import bigquery
+
+        from pipelines.bytes_budget import BytesBudget
+
+        BytesBudget(int(sys.argv[2])).watch(bigquery.Client)
+        del sys.argv[1:3]
     from dbt.cli.main import cli
 
     cli()

@@ -57,6 +57,7 @@ def build_marts(
     backfill: tuple[dt.date, dt.date] | None = None,
     full_refresh: bool = False,
     only: str | None = None,
+    max_bytes: int | None = None,
 ) -> BuildReport:
     """Build the marts from whatever was loaded; sources never loaded count as empty."""
     check_dates(warehouse, report_date, backfill)
@@ -68,4 +69,5 @@ def build_marts(
         backfill=backfill,
         full_refresh=full_refresh,
         only=only,
+        max_bytes=max_bytes,
     )

@@ -1,5 +1,5 @@
 {%- set is_embedded = target.type == 'duckdb' %}
-{%- set replaces = replaces_rows('event_hash', 'settings') if is_embedded else replaces_days('settings') %}
+{%- set replaces = replaces_rows('event_hash', 'settings') if is_embedded else replaces_days('settings', ['batch']) %}
 {{ config(post_hook="{{ keep_conflicts_in_quarantine() }}" if is_embedded else [], **replaces) }}
 -- depends_on: {{ ref('event_roles') }}
 -- depends_on: {{ ref('stg_events__erasures') }}

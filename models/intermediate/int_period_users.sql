@@ -120,7 +120,7 @@ running as (
         sum(failed_tests) over user_order as failed_to_date,
         sum(successful_tests) over user_order as successes_to_date,
         sum(successful_tests) over user_order - successful_tests as successes_before,
-        row_number() over user_order as active_day_number
+        count(*) over user_order as active_day_number
     from active_days
     window user_order as (
         partition by grain, period_start_date, user_hash

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pipelines.errors import KpiError
 from pipelines.privacy.export import exports_in, read_export
 from pipelines.privacy.identity import check_fingerprints, load_keys
@@ -17,6 +15,7 @@ from pipelines.sources.events.tables import ALL
 from pipelines.sources.load import query
 from pipelines.warehouse import PROJECT_ROOT, Warehouse, secret
 
+_READERS = {"kpi_metrics": "kpi_published_readers", "kpi_internal": "kpi_internal_readers"}
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -60,7 +59,7 @@ def _warehouse(warehouse: Warehouse) -> str:
     except Exception as error:  # each client has errors of its own
         raise KpiError(
             f"{warehouse.target} cannot be reached ({type(error).__name__}).",
-            "Check the credentials and the project: see 'A new destination' in README.md.",
+            "Check the credentials and the project: see docs/bigquery.md.",
         ) from None
     return f"{warehouse.target} answers"
 
@@ -125,14 +124,28 @@ def _grants(warehouse: Warehouse) -> str:
         return (
             "a DuckDB file has none: keep the file to people who may see exact figures, and hand out exports"
         )
-    project = yaml.safe_load((PROJECT_ROOT / "dbt_project.yml").read_text(encoding="utf-8"))
-    marts = project["models"]["kpi"]["marts"]
-    if not any("+grants" in marts.get(part, {}) or "+grants" in marts for part in ("internal", "published")):
+    from pipelines import bigquery
+
+    readers = {schema: bigquery.readers(name) for schema, name in _READERS.items()}
+    if not any(readers.values()):
         raise KpiError(
-            "No grants are configured: who may read which mart is left to the datasets' defaults.",
-            "Add +grants below models: kpi: marts: published (and internal) in dbt_project.yml.",
+            "No readers are named: who may read which mart is left to the datasets' own rights.",
+            "Set KPI_PUBLISHED_READERS and KPI_INTERNAL_READERS, such as group:partners@example.com, then: kpi build",
         )
-    return "configured in dbt_project.yml"
+    only_published = readers["kpi_metrics"] - readers["kpi_internal"]
+    open_to = [
+        f"{schema} to {grantee}"
+        for schema in bigquery.CLOSED_SCHEMAS
+        for grantee in bigquery.grantees(warehouse, f"{warehouse.schema_prefix}{schema}")
+        if grantee in only_published | bigquery.EVERYBODY
+    ]
+    if open_to:
+        raise KpiError(
+            f"More is open than the published figures: {', '.join(open_to)}.",
+            "Take these rights away in the datasets' sharing settings: readers get theirs table by table.",
+        )
+    told = ", ".join(f"{schema}: {len(names)}" for schema, names in readers.items())
+    return f"readers named ({told}); none of the published figures' readers is let into another dataset"
 
 
 def _derivations(warehouse: Warehouse) -> str:

@@ -23,7 +23,7 @@ import duckdb
 from command_support import BIN, RECORD_KEY, TODAY, USER_KEY, House, account, attempt, finish
 
 from pipelines.demo.page_server import PageServer
-from pipelines.demo.stripe_account import Line
+from pipelines.demo.stripe_account import Item, Line
 from pipelines.demo.stripe_server import StripeServer
 from pipelines.warehouse import PROJECT_ROOT
 
@@ -301,6 +301,14 @@ class Outside:
             if invoice["status"] == "open":
                 account.pay(invoice["id"], at=noon)
                 break
+
+    def subscribe(self, number: int) -> None:
+        """Let somebody subscribe on a day, and what others had subscribed to grow."""
+        account, noon = self.stripe.account, dt.datetime.combine(day(number), dt.time(12), dt.UTC)
+        price = account.add_price(account.add_product("Seats", created=noon), "usd", 900, created=noon)
+        for subscription in account.listed("subscriptions"):
+            account.set_items(subscription["id"], [Item(price, number)])
+        account.add_subscription(account.add_customer(created=noon), [Item(price)], created=noon)
 
 
 @contextmanager

@@ -46,14 +46,19 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
     write_day(house, 1)
     with outside() as around:
         around.connect(house)
+        around.subscribe(1)
         house.kpi("run", "--date", day(1).isoformat()).is_well()
         before = content(house, *MARTS)
         around.bill(2)
+        around.subscribe(2)
         write_day(house, 2)
         house.kpi("ingest").is_well()
         plain = copied(house, folder / "plain")
         plain.kpi("build", "--date", day(2).isoformat()).is_well()
-        yield Days(house, before, content(plain, *MARTS))
+        after = content(plain, *MARTS)
+        # A kill could not be seen in what is the same before and after it.
+        assert before["kpi_internal.mrr_by_subscription"] != after["kpi_internal.mrr_by_subscription"] != []
+        yield Days(house, before, after)
 
 
 BUILD = ("build", "--date", day(2).isoformat())

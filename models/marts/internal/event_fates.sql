@@ -12,7 +12,7 @@ rejected_lines as (
 
 ),
 
-lines as (
+all_lines as (
 
     select
         load_date,
@@ -35,5 +35,5 @@ select
     fate,
     cast(sum(lines) as int64) as lines,
     {{ built_at() }} as created_at
-from lines
+from all_lines
 group by load_date, fate

@@ -18,7 +18,7 @@ select
     cast(
         coalesce(unit_amount_decimal, cast(unit_amount as string)) as {{ exact_type() }}
     ) as exact_unit_amount_minor_units,
-    interval as billing_interval,
+    prices.interval as billing_interval,
     interval_count as billing_interval_count,
     usage_type,
     transform_divide_by,

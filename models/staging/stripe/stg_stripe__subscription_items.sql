@@ -17,7 +17,7 @@ select
         coalesce(unit_amount_decimal, cast(unit_amount as string)) as {{ exact_type() }}
     ) as exact_unit_amount_minor_units,
     quantity,
-    interval as billing_interval,
+    subscription_items.interval as billing_interval,
     interval_count as billing_interval_count,
     price_type,
     billing_scheme,

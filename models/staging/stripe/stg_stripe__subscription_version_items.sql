@@ -24,7 +24,7 @@ select
     transform_divide_by,
     transform_round,
     quantity,
-    interval as billing_interval,
+    subscription_version_items.interval as billing_interval,
     interval_count as billing_interval_count,
     usage_type,
     cast(inclusive_tax_percentage as {{ exact_type() }}) as inclusive_tax_percentage,

@@ -19,7 +19,7 @@ settled_ids as (
 
 ),
 
-winners as (
+counts as (
 
     select
         arrivals.event_hash,
@@ -33,7 +33,7 @@ winners as (
 )
 
 -- Two ids can share a hash, so that two winners are no error in themselves; no winner is.
-select * from winners
+select * from counts
 where
     winners = 0
     or batches > 1

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.sources.stripe.shapes.reading import Row, at, id_of, sum_of
+from pipelines.sources.stripe.shapes.reading import UNREADABLE, Row, at, id_of, is_whole, sum_of
 
 
 def invoice(raw: Mapping[str, Any]) -> Row:
@@ -67,7 +67,7 @@ def invoice_line(raw: Mapping[str, Any], invoice_id: str, position: int) -> Row:
         "currency": raw.get("currency"),
         "amount": raw.get("amount"),
         "discount_amount": sum_of(raw.get("discount_amounts")),
-        "tax": sum_of(raw.get("taxes", raw.get("tax_amounts"))),
+        "tax": inclusive + exclusive if is_whole(inclusive) and is_whole(exclusive) else UNREADABLE,
         "inclusive_tax": inclusive,
         "exclusive_tax": exclusive,
         "is_proration": details.get("proration", False),
@@ -78,9 +78,10 @@ def invoice_line(raw: Mapping[str, Any], invoice_id: str, position: int) -> Row:
 
 def _taxes(parts: object) -> tuple[Any, Any]:
     """The sums of inclusive and of exclusive taxes of a line."""
-    listed = parts if isinstance(parts, list) else []
-    inclusive = [part for part in listed if at(part, "tax_behavior") == "inclusive" or at(part, "inclusive")]
-    return sum_of(inclusive), sum_of([part for part in listed if part not in inclusive])
+    if not isinstance(parts, list):
+        return sum_of(parts), 0
+    inclusive = [part for part in parts if at(part, "tax_behavior") == "inclusive" or at(part, "inclusive")]
+    return sum_of(inclusive), sum_of([part for part in parts if part not in inclusive])
 
 
 def _invoice_tax(raw: Mapping[str, Any]) -> Any:

@@ -31,8 +31,8 @@ def sum_of(parts: object, name: str = "amount") -> Any:
         return 0 if parts is None or isinstance(parts, list) else UNREADABLE
     if not isinstance(parts, list):
         return UNREADABLE
-    amounts = [at(part, name) for part in parts]
-    return sum(amounts) if all(is_whole(amount) for amount in amounts) else UNREADABLE
+    amounts = [part.get(name) if isinstance(part, dict) else None for part in parts]
+    return sum(amounts) if {int}.issuperset(map(type, amounts)) else UNREADABLE
 
 
 def entries(value: object) -> list[Any]:
