@@ -12,6 +12,7 @@ from pipelines.demo.event_files import write_events
 from pipelines.demo.page_server import PageServer
 from pipelines.demo.stripe_server import StripeServer
 from pipelines.errors import KpiError
+from pipelines.privacy.identity import Keys, write_keys_file
 from pipelines.sources import source_module
 from pipelines.sources.load import LoadReport, Progress
 from pipelines.warehouse import Warehouse
@@ -39,6 +40,8 @@ never_falls = true
 """
 
 
+KEYS = Keys(b"user key of a made-up company, no secret", b"record key of a made-up company, no secret")
+"""Nobody's secret, since nobody is behind the figures: with them every demo publishes the same."""
 FILES = "demo-files"
 LATE_DAY_AGE = 15
 """Days before today of the day whose events come late, when its figures were final."""
@@ -70,6 +73,7 @@ def load_company(
     with StripeServer(stripe_account(company)) as stripe, PageServer() as site:
         targets, late = files / "scraped.toml", None
         try:
+            write_keys_file(warehouse.keys_file, KEYS, is_first=True)
             known = set((files / "events").glob("*"))
             written = write_events(company, files / "events")
             late = _held_back(company, files, known)

@@ -1,6 +1,7 @@
 """The second look: every published number is computed again from the ledger; what comes out differently is a clue."""
 
 import datetime as dt
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pipelines.privacy.leaves import LeafKey, Parameters
 from pipelines.privacy.ledger import LEDGER_TABLE, LONG_TABLE, PARAMETERS_TABLE, Ledger
 from pipelines.privacy.ledger_checks import Reading
 from pipelines.privacy.linear import NotLinear, Quotient, Reader, constraints_of
-from pipelines.privacy.periods import GRAINS, period_end, period_label, period_start
+from pipelines.privacy.periods import GRAINS, is_day, period_end, period_label, period_start
 from pipelines.privacy.solver import Constraint
 from pipelines.privacy.tables import Table, disagreement, printed
 
@@ -83,6 +84,9 @@ def _explain_table(
     wrong: dict[str, int] = defaultdict(int)
     for number, row in enumerate(table.dicts(), start=1):
         start = row["period_start_date"]
+        if not is_day(start):
+            export.reject(file, f"'{printed(start)}' is no day", number, "period_start_date")
+            continue
         for column in expressions:
             explained.numbers += column not in calendar
             try:
@@ -98,7 +102,11 @@ def _explain_table(
             finding = Finding(export.name, file, problem, number, column)
             if wrong[column] <= 1:
                 export.findings.append(finding)
-            if column not in calendar and isinstance(row[column], int | float):
+            value = row[column]
+            is_number = (
+                isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            )
+            if column not in calendar and is_number:
                 yield from _guesses(reading, grain, expressions, finding, printed(row[column]), start)
     for column, count in wrong.items():
         if count > 1:

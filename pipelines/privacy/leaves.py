@@ -14,6 +14,7 @@ BUCKET_CELLS = ("0", "1", "2", "3_to_5", "6_or_more")
 BASE = "base"
 """The cell of what had come together before the first released day."""
 
+MOST_LATENESS_DAYS = 3650
 MOST_EVENTS = 10**6
 """Events behind a figure that says nothing about how many there are."""
 
@@ -93,6 +94,8 @@ class Parameters:
         found = cls(*(int(row[name]) for name in names))
         if found.base < 1 or found.threshold < 1 or found.threshold % found.base:
             raise ValueError("the base does not divide the threshold")
+        if min(found.test_cap, found.error_cap) < 1 or not 0 <= found.lateness_days <= MOST_LATENESS_DAYS:
+            raise ValueError("a cap or privacy_lateness_days is none")
         return found
 
 

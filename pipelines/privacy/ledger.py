@@ -26,6 +26,7 @@ LEDGER_COLUMNS = (
     "key_id",
     "released_at",
 )
+LEDGER_TYPES = ("string", "string", "date", "string", "int64", "string", "string", "timestamp")
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,13 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pipelines.privacy.export import Export
 from pipelines.privacy.facts import FACTS, floor, shown_users
 from pipelines.privacy.leaves import BASE, FAMILIES, WITH_BASE, LeafKey, Parameters, is_possible, users_behind
-from pipelines.privacy.ledger import LEDGER_COLUMNS, LEDGER_TABLE, PARAMETERS_TABLE, Ledger
-from pipelines.privacy.periods import GRAINS, period_start
+from pipelines.privacy.ledger import LEDGER_COLUMNS, LEDGER_TABLE, LEDGER_TYPES, PARAMETERS_TABLE, Ledger
+from pipelines.privacy.periods import GRAINS, is_day, period_start
 
 CHANCE = 1e-9
 """How unlikely a pattern has to be under honest protection before it is held against an export."""
@@ -38,9 +39,14 @@ def _ledger(export: Export) -> tuple[Ledger, dict[str, Parameters]]:
     file = f"{LEDGER_TABLE}.csv"
     parameters = _parameters(export)
     table = export.tables.get(LEDGER_TABLE)
-    if table is None or tuple(table.column_names()) != LEDGER_COLUMNS:
+    if table is None or table.columns != tuple(zip(LEDGER_COLUMNS, LEDGER_TYPES, strict=True)):
         export.reject(file, "the ledger is missing, or has other columns than a ledger")
         return Ledger(), parameters
+    for number, row in enumerate(table.dicts(), start=1):
+        blank = [name for name, value in row.items() if value is None and name != "value"]
+        if blank or not is_day(row["period_start_date"]):
+            export.reject(file, "the row names no leaf", number, blank[0] if blank else "period_start_date")
+            return Ledger(), parameters
     try:
         ledger = Ledger.of(table.dicts())
     except ValueError as error:
@@ -149,7 +155,7 @@ def _check_periods(export: Export, ledger: Ledger) -> None:
 def _check_manifest(export: Export, ledger: Ledger) -> None:
     claimed = {
         (str(entry.get("grain")), str(entry.get("period_start_date"))): entry.get("sha256")
-        for entry in export.manifest.get("periods") or []
+        for entry in _list(export.manifest.get("periods"))
         if isinstance(entry, dict)
     }
     actual = {(grain, start.isoformat()): digest for (grain, start), (_, digest) in ledger.digests().items()}
@@ -158,8 +164,12 @@ def _check_manifest(export: Export, ledger: Ledger) -> None:
             export.reject(
                 "privacy.json", f"what it says of the {grain} {start} is not what the ledger holds of it"
             )
-    if tuple(export.manifest.get("facts") or ()) != FACTS:
+    if _list(export.manifest.get("facts")) != list(FACTS):
         export.reject("privacy.json", "it does not say what holds for the true counts")
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def compare_exports(readings: Sequence[Reading]) -> None:

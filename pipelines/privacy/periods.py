@@ -5,9 +5,16 @@ from collections.abc import Iterator
 
 GRAINS = ("day", "week", "month")
 ADJECTIVES = {"day": "daily", "week": "weekly", "month": "monthly"}
+FIRST_YEAR, LAST_YEAR = 1900, 9000
+"""Years of which figures may be."""
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _NEWEST = {"day": "Today", "week": "This week", "month": "This month"}
 _LAST = {"day": "Yesterday", "week": "Last week", "month": "Last month"}
+
+
+def is_day(value: object) -> bool:
+    """Tell whether a value is a date with periods around it."""
+    return type(value) is dt.date and FIRST_YEAR <= value.year <= LAST_YEAR
 
 
 def period_start(grain: str, day: dt.date) -> dt.date:

@@ -378,8 +378,8 @@ def unpivoted(grain: str, mart_row: Mapping[str, Any]) -> Iterator[dict[str, Any
             "period_end_date": mart_row["period_end_date"],
             "dimension": "",
             "value": None if value is None else float(value),
-            "numerator": above if has_parts else None,
-            "denominator": below if has_parts else None,
+            "numerator": float(above) if has_parts and above is not None else None,
+            "denominator": float(below) if has_parts and below is not None else None,
             "state": state,
             "computed_at": mart_row["created_at"],
         }

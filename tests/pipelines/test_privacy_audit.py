@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import privacy_support as support
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -394,6 +396,49 @@ def test_a_file_that_is_not_the_manifests_is_caught(
     tmp_path: Path, change: Callable[[dict[str, bytes]], Any], said: str
 ) -> None:
     assert said in problems(attacked(Publication.honest(7, LARGE).write(tmp_path, change)))
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "value", "said"),
+    [
+        ("release_ledger", "period_start_date", "no date", "has other columns than a ledger"),
+        ("release_ledger", "period_start_date", dt.date(9999, 12, 31), "names no leaf"),
+        ("release_ledger", "released_at", None, "names no leaf"),
+        ("release_parameters", "error_cap", 0, "the parameters cannot be used"),
+        ("release_parameters", "lateness_days", 10**12, "the parameters cannot be used"),
+        ("daily_engagement", "period_start_date", None, "is no day"),
+        ("daily_engagement", "active_percentage", float("nan"), "has no explanation"),
+    ],
+)
+def test_tables_that_nobody_publishes_are_refused_and_named(
+    tmp_path: Path, name: str, column: str, value: object, said: str
+) -> None:
+    def change(files: dict[str, bytes]) -> None:
+        table = pq.read_table(io.BytesIO(files[f"{name}.parquet"]))
+        kind = pa.string() if isinstance(value, str) else table.schema.field(column).type
+        values = pa.array([value] * len(table), kind)
+        stream = io.BytesIO()
+        pq.write_table(
+            table.set_column(table.schema.get_field_index(column), column, values), stream, store_schema=False
+        )
+        _edited(files, f"{name}.parquet", stream.getvalue())
+
+    told = problems(
+        attacked(Publication.honest(7, dataclasses.replace(SMALL, days=8)).write(tmp_path, change))
+    )
+    assert said in told
+    assert f"/{name}." in told
+
+
+@pytest.mark.parametrize("entry", ["periods", "facts", "tables", "files", "parameters", "leaves"])
+def test_a_manifest_with_entries_of_another_form_is_refused_or_not_needed(tmp_path: Path, entry: str) -> None:
+    def change(files: dict[str, bytes]) -> None:
+        files["privacy.json"] = json.dumps(json.loads(files["privacy.json"]) | {entry: 5}).encode()
+
+    publication = Publication.honest(7, dataclasses.replace(SMALL, days=8))
+    report = attacked(publication.write(tmp_path, change))
+    # What the audit goes by is its own list of leaves, and the parameters in their table.
+    assert report.is_safe == (entry in {"parameters", "leaves"})
 
 
 def test_a_manifest_that_hides_what_holds_is_caught(tmp_path: Path) -> None:
