@@ -1,6 +1,6 @@
 """What a daily build on BigQuery reads, model by model, from the statements that dbt makes: the days that changed, and no history.
 
-dbt compiles every model as for a build on the day after the last one. A client in place of Google's answers what the models
+dbt compiles every model, and the data tests on it, as for a build on the day after the last one. A client in place of Google's answers what the models
 ask for first (the days that changed, the new load), and keeps what they asked.
 """
 
@@ -203,6 +203,8 @@ def statements(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]
         if named:
             found[named[1]].append(re.sub(r"^/\*.*?\*/", "", query.strip(), flags=re.DOTALL))
     for each in json.loads((Path(folder) / "manifest.json").read_text(encoding="utf-8"))["nodes"].values():
+        if each["resource_type"] == "test" and each.get("compiled_code"):
+            found[each["name"]].append(each["compiled_code"])
         if each["resource_type"] == "model":
             kind = each["config"]["materialized"]
             key = f"view {each['schema']}.{each['alias']}" if kind == "view" else each["name"]
@@ -252,6 +254,11 @@ def test_each_model_reads_the_partitions_of_the_days_that_changed(
             else:
                 assert first >= earliest, (name, table, first)
                 assert last is None or last <= latest, (name, table, last)
+
+
+def test_data_tests_read_what_the_last_run_wrote(readings: dict[tuple[str, str], set[Bound]]) -> None:
+    tested = {table for name, table in readings if name.startswith(("unique_together", "assert_"))}
+    assert tested == HISTORY - {"raw_events.events"}
 
 
 def test_models_that_replace_days_read_their_own_partitions_alone(

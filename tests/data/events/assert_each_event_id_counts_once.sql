@@ -5,6 +5,7 @@ last_batch as (
 
     select max(batch) as batch
     from {{ ref('int_event_arrivals') }}
+    where {{ lies_on_newest_days(ref('int_event_arrivals')) }}
 
 ),
 
@@ -15,6 +16,7 @@ settled_ids as (
     from {{ ref('int_event_arrivals') }} as arrivals
     inner join last_batch
         on arrivals.batch = last_batch.batch
+    where {{ lies_on_newest_days(ref('int_event_arrivals')) }}
     group by arrivals.event_hash
 
 ),
@@ -28,6 +30,7 @@ counts as (
     from {{ ref('int_event_arrivals') }} as arrivals
     inner join settled_ids
         on arrivals.event_hash = settled_ids.event_hash
+    where {{ lies_on_newest_days(ref('int_event_arrivals')) }}
     group by arrivals.event_hash
 
 )

@@ -5,6 +5,7 @@ with
 sessions as (
 
     select * from {{ ref('int_sessions') }}
+    where {{ lies_on_newest_days(ref('int_sessions')) }}
 
 )
 

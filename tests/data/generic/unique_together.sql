@@ -7,7 +7,9 @@ select
     count(*) as copies
 from {{ model }}
 {%- if newest %}
-where {{ newest }} = (select max({{ newest }}) from {{ model }})
+where
+    {{ newest }} = (select max({{ newest }}) from {{ model }} where {{ lies_on_newest_days(model) }})
+    and {{ lies_on_newest_days(model) }}
 {%- endif %}
 group by {{ columns | join(', ') }}
 having count(*) > 1
