@@ -91,6 +91,16 @@ def test_names_have_the_form_of_their_layer(models: Nodes, seeds: Nodes) -> None
         assert re.fullmatch(r"[a-z]+(_[a-z]+)*s", name), f"{name} is no plural noun"
 
 
+def test_no_data_test_stores_the_rows_that_it_finds(manifest: dict[str, Any]) -> None:
+    """They would show what is exact, or what keeps people out; a setting of its own goes before --store-failures."""
+    storing = [
+        node["name"]
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "test" and node["config"].get("store_failures") is not False
+    ]
+    assert storing == []
+
+
 def test_singular_data_tests_say_what_they_assert(manifest: dict[str, Any]) -> None:
     singular = [
         node
