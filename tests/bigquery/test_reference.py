@@ -10,6 +10,10 @@ from bigquery.parity import Parity, kinds
 from bigquery.scene import REPORTS
 from pipelines.warehouse import PROJECT_ROOT
 
+LEAVES = {
+    *("int_account_leaves", "int_engagement_user_leaves", "int_error_bucket_leaves", "int_error_leaves"),
+    *("int_leaves", "int_session_leaves", "int_test_leaves"),
+}
 WITHOUT_ROWS = {
     *("seeds.fx_rates", "kpi_internal.daily_mrr_converted", "kpi_internal.mrr_at_risk"),
     *("kpi_internal.mrr_policy_bridge", "staging.stg_events__erasures", "staging.stg_pushed__quarantine"),
@@ -57,11 +61,23 @@ def test_the_second_build_is_incremental(parity: Parity) -> None:
 
 @pytest.mark.parametrize("step", range(len(REPORTS)))
 def test_every_row_is_that_of_duckdb(parity: Parity, step: int) -> None:
-    assert parity.steps[step].differences == []
+    different = [line for line in parity.steps[step].differences if not on_purpose(line, step)]
+    assert different == []
+
+
+def on_purpose(line: str, step: int) -> bool:
+    """Whether a table is laid out otherwise on BigQuery, so that a build reads fewer partitions of it."""
+    table = line.split(":")[0]
+    # A day without exceptions has a row there, too.
+    days_with_a_row = table.startswith("intermediate.int_event_exceptions")
+    # Leaves of periods that are released are not measured again, and there not even shown.
+    released = step > 0 and table.removeprefix("intermediate.") in LEAVES
+    return days_with_a_row or released
 
 
 def test_of_these_tables_alone_nothing_but_the_statement_is_proved(parity: Parity) -> None:
-    assert {name for name, rows in parity.steps[-1].rows.items() if rows == 0} - WITHOUT_ROWS == set()
+    filled = {name for step in parity.steps for name, rows in step.rows.items() if rows}
+    assert parity.steps[-1].rows.keys() - filled - WITHOUT_ROWS == set()
 
 
 def test_the_types_are_those_of_the_contracts(parity: Parity) -> None:
