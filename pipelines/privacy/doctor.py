@@ -100,9 +100,11 @@ def _file_rights(warehouse: Warehouse) -> str:
 
 def _allowlists(warehouse: Warehouse) -> str:
     allowed = {f"{warehouse.dataset('events')}.{name}": set(schema.names) for name, schema in ALL.items()}
+    # BigQuery keeps these views in each dataset.
+    place = f"{warehouse.dataset('events')}." if warehouse.target == "bigquery" else ""
     rows = query(
         warehouse,
-        "select table_name, column_name from information_schema.columns where table_schema = %s",
+        f"select table_name, column_name from {place}INFORMATION_SCHEMA.COLUMNS where table_schema = %s",  # noqa: S608 - a name of ours
         warehouse.dataset("events"),
     )
     found = {(f"{warehouse.dataset('events')}.{row['table_name']}", row["column_name"]) for row in rows}

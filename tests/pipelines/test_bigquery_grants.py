@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import bigquery
+from pipelines.privacy import doctor
 from pipelines.privacy.doctor import examine
 from pipelines.warehouse import Warehouse, environment
 
@@ -14,10 +15,7 @@ def said(
 ) -> tuple[bool, str]:
     """What the doctor says of grants where the datasets have these rights."""
     monkeypatch.setattr(bigquery, "grantees", lambda warehouse, schema: rights.get(schema, []))
-    monkeypatch.setattr(
-        "pipelines.privacy.doctor._CHECKS",
-        {"grants": __import__("pipelines.privacy.doctor", fromlist=["_grants"])._grants},
-    )
+    monkeypatch.setattr(doctor, "_CHECKS", {"grants": doctor._grants})
     with environment(**settings):
         [check] = examine(Warehouse("bigquery", tmp_path / "w.duckdb", "", "UTC"))
     return check.is_well, f"{check.said} {check.remedy}"
@@ -50,3 +48,19 @@ def test_a_dataset_that_is_open_to_everybody_is_named(
     is_well, text = said(tmp_path, monkeypatch, {"seeds": ["specialGroup:allAuthenticatedUsers"]}, **READERS)
     assert not is_well
     assert "seeds to" in text
+
+
+def test_the_columns_of_raw_tables_are_asked_of_their_own_dataset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def answer(warehouse: Warehouse, sql: str, *parameters: str) -> list[dict[str, str]]:
+        asked.append(sql)
+        return [{"table_name": "events", "column_name": "email"}]
+
+    monkeypatch.setattr(doctor, "query", answer)
+    monkeypatch.setattr(doctor, "_CHECKS", {"allowlists": doctor._allowlists})
+    [check] = examine(Warehouse("bigquery", tmp_path / "w.duckdb", "trial_", "UTC"))
+    assert "from trial_raw_events.INFORMATION_SCHEMA.COLUMNS" in asked[0]
+    assert "trial_raw_events.events.email" in check.said
