@@ -231,7 +231,10 @@ def test_publishing_what_the_attacker_rejects_is_refused_and_writes_nothing(
 ) -> None:
     house = copy_of(company, tmp_path)
     with duckdb.connect(str(house.file)) as connection:
-        connection.execute("update kpi_metrics.daily_engagement set active_users = active_users + 1")
+        connection.execute(
+            "update kpi_metrics.daily_engagement set active_users = active_users + 1"
+            " where period_start_date = (select max(period_start_date) from kpi_metrics.daily_engagement)"
+        )
     house.kpi("publish", "--to", str(tmp_path / "new")).fails_with(
         1, "is not written", "column active_users", "has no explanation"
     )
