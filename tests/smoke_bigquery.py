@@ -19,6 +19,13 @@ from pipelines.sources.load import query
 from pipelines.warehouse import PROJECT_ROOT, environment, warehouse
 
 PREFIX = f"smoke_{dt.datetime.now(dt.UTC):%Y%m%d%H%M%S}_"
+LOOKS = (
+    ["status"],
+    ["doctor"],
+    ["explain", "all_tests"],
+    ["digest", "--dry-run", "--to", "text"],
+)
+"""What is looked at in between; the doctor complains where no readers are named."""
 
 
 def main() -> None:
@@ -63,12 +70,7 @@ def try_it(events: Path) -> None:
         f" where report_date = '{today}' and period_start_date = '{days[3]}'",
         2,
     )
-    for command in (
-        ["status"],
-        ["doctor"],
-        ["explain", "all_tests"],
-        ["digest", "--dry-run", "--to", "text"],
-    ):
+    for command in LOOKS:
         kpi(*command, may_fail=command == ["doctor"])
     kpi("forget", "person")
     expect(f"select count(*) as found from {PREFIX}raw_events.events", 0)

@@ -1,12 +1,14 @@
 """The warehouse that Google's engine works for, behind the interface of BigQuery's client library.
 
-Of the library's client it has what dbt-bigquery calls, with the library's own objects; dbt-bigquery itself runs unchanged.
+Of the library's client it has what dbt-bigquery and dlt call, with the library's own objects; they themselves run unchanged.
 """
 
 import contextlib
 import csv
 import datetime as dt
+import gzip
 import io
+import json
 import re
 import uuid
 from collections.abc import Iterable, Iterator
@@ -19,6 +21,7 @@ from google.api_core.exceptions import BadRequest, NotFound
 from google.cloud import bigquery
 from google.cloud.bigquery.dataset import DatasetListItem
 from google.cloud.bigquery.table import TableListItem
+from pyarrow import parquet
 
 from bigquery import values
 from bigquery.engine import Path3, RefusedError, Table
@@ -30,6 +33,16 @@ def dbt_works_with(service: Service) -> Iterator[None]:
     """Let every client that dbt-bigquery makes be one of this warehouse."""
     with patch(
         "dbt.adapters.bigquery.connections.create_bigquery_client", lambda credentials: Client(service)
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def everything_works_with(service: Service) -> Iterator[None]:
+    """Let dlt's clients be of this warehouse too, and so those of every command of ours."""
+    with (
+        dbt_works_with(service),
+        patch("google.cloud.bigquery.Client", lambda *arguments, **settings: Client(service)),
     ):
         yield
 
@@ -55,6 +68,13 @@ class Job:
     def statement_type(self) -> str:
         return self.answer.kind
 
+    @property
+    def output_rows(self) -> int:
+        return len(self.answer.table)
+
+    def done(self, **options: Any) -> bool:
+        return True
+
     def result(self, max_results: int | None = None, **options: Any) -> "Result":
         return Result(self.answer.table, max_results)
 
@@ -64,10 +84,15 @@ class Result:
 
     state = "DONE"
     error_result = None
+    num_dml_affected_rows = None
 
     def __init__(self, table: Table, limit: int | None) -> None:
         self.schema = _schema(table)
         self._rows = table.values()[:limit]
+        self.total_rows = len(self._rows)
+
+    def _should_use_bqstorage(self, client: Any, create_bqstorage_client: bool) -> bool:
+        return False
 
     def __iter__(self) -> Iterator[bigquery.Row]:
         places = {each.name: number for number, each in enumerate(self.schema)}
@@ -75,21 +100,30 @@ class Result:
 
 
 class Client:
-    """What dbt-bigquery asks of google.cloud.bigquery.Client."""
+    """What dbt-bigquery and dlt ask of google.cloud.bigquery.Client."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
         self._answers: dict[str, Table] = {}
 
-    def query(self, query: str, **options: Any) -> Job:
+    def query(self, query: str, job_config: Any = None, **options: Any) -> Job:
+        given = job_config.query_parameters if job_config else []
         try:
-            answer = self.service.execute(query)
+            answer = self.service.execute(query, [(each.type_, each.value) for each in given])
         except RefusedError as error:
+            if re.match("(Table|Dataset) not found", str(error)):
+                raise NotFound(f"Not found: {error}", errors=[{"reason": "notFound"}]) from None  # type: ignore[no-untyped-call]
             raise BadRequest(str(error), errors=[{"message": str(error), "reason": "invalidQuery"}]) from None  # type: ignore[no-untyped-call]
         path = answer.changed or (self.service.project, "_answers", uuid.uuid4().hex)
         if answer.changed is None:
             self._answers[path[-1]] = answer.table
         return Job(answer, bigquery.TableReference.from_string(".".join(path)))
+
+    def query_and_wait(self, query: str, job_config: Any = None, **options: Any) -> "Result":
+        return self.query(query, job_config=job_config).result()
+
+    def _ensure_bqstorage_client(self, client: Any = None) -> None:
+        """There is none: rows come with the answer."""
 
     def get_table(self, reference: Any) -> bigquery.Table:
         path = _path(reference)
@@ -126,10 +160,19 @@ class Client:
         self.service.datasets.add(dataset.dataset_id)
         return self.get_dataset(dataset)
 
-    def get_dataset(self, reference: Any) -> bigquery.Dataset:
-        dataset = bigquery.Dataset(bigquery.DatasetReference(self.service.project, reference.dataset_id))
+    def get_dataset(self, reference: Any, **options: Any) -> bigquery.Dataset:
+        name = reference.split(".")[-1] if isinstance(reference, str) else reference.dataset_id
+        if name not in self.service.datasets:
+            raise NotFound(f"Not found: Dataset {name}")  # type: ignore[no-untyped-call]
+        dataset = bigquery.Dataset(bigquery.DatasetReference(self.service.project, name))
         dataset.location = "EU"
         return dataset
+
+    def delete_dataset(self, name: str, delete_contents: bool = False, not_found_ok: bool = False) -> None:
+        assert delete_contents or not any(path[1] == name for path in self.service.stored)
+        self.service.datasets.discard(name)
+        for path in [path for path in self.service.stored if path[1] == name]:
+            del self.service.stored[path]
 
     def update_dataset(self, dataset: bigquery.Dataset, fields: list[str]) -> bigquery.Dataset:
         return dataset
@@ -148,7 +191,9 @@ class Client:
     def load_table_from_file(
         self, file: io.BufferedReader, reference: Any, job_config: bigquery.LoadJobConfig, **options: Any
     ) -> Job:
-        """Load a seed: CSV with a line of names, blank is NULL."""
+        """Load a seed of dbt's in place of a table, or a file of dlt's into one."""
+        if job_config.source_format in {"PARQUET", "NEWLINE_DELIMITED_JSON"}:
+            return self._append(file.read(), reference, job_config.source_format)
         columns = {each.name: each.field_type for each in job_config.schema}
         types = [values.name_of(values.type_of(type_)) for type_ in columns.values()]
         lines = list(csv.reader(io.TextIOWrapper(file, encoding="utf-8", newline="")))
@@ -161,11 +206,29 @@ class Client:
         self.service.put(path, Stored(Table.of(columns, rows)))
         return Job(Answer("LOAD", Table({}), path), reference)
 
+    def _append(self, content: bytes, name: str, form: str) -> Job:
+        path = tuple(name.split("."))
+        stored = self.service.stored[path]
+        if form == "PARQUET":
+            dicts = parquet.read_table(io.BytesIO(content)).to_pylist()
+        else:
+            text = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+            dicts = [json.loads(line) for line in text.splitlines() if line]
+        types = stored.table.types
+        unknown = {column for row in dicts for column in row} - types.keys()
+        if unknown:
+            raise BadRequest(f"No such field: {unknown}", errors=[{"reason": "invalid"}])  # type: ignore[no-untyped-call]
+        rows = [[_plain(row.get(column), type_) for column, type_ in types.items()] for row in dicts]
+        self.service.append(path, Table.of(types, rows))
+        return Job(Answer("LOAD", Table.of(types, rows), path), bigquery.TableReference.from_string(name))
+
     def close(self) -> None:
         pass
 
 
 def _path(reference: Any) -> Path3:
+    if isinstance(reference, str):
+        return tuple(reference.split("."))
     return (reference.project, reference.dataset_id, reference.table_id)
 
 
@@ -211,3 +274,12 @@ def _read(text: str, type_: str) -> Any:
         case "STRING":
             return text
     raise NotImplementedError(type_)
+
+
+def _plain(value: Any, type_: str) -> Any:
+    """A value out of a file as Python has it; JSON has texts where BigQuery has more."""
+    if not isinstance(value, str) or type_ == "STRING":
+        return value
+    if type_ == "TIMESTAMP":
+        return dt.datetime.fromisoformat(value)
+    return _read(value, type_)

@@ -7,7 +7,7 @@ implementation, which BigQuery's answers are held against: slow, plain, and mean
 import ctypes
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -130,10 +130,14 @@ class Engine:
         statement: str,
         tables: Tables,
         variables: Mapping[str, values.Type] | None = None,
+        parameters: Sequence[values.Type] = (),
     ) -> dict[str, values.Type] | None:
         """Check one statement; gives the columns that it yields, None where it is no query."""
         request = service.AnalyzeRequest(sql_statement=statement)
         self._options(request.options)
+        if parameters:
+            request.options.parameter_mode = public.PARAMETER_POSITIONAL
+            request.options.positional_query_parameters.extend(parameters)
         _fill(request.simple_catalog, self._language, tables, variables or {})
         _, node = concrete(self._call("Analyze", request, service.AnalyzeResponse).resolved_statement)
         for part in ("output_column_list", "column_definition_list"):
@@ -157,7 +161,12 @@ class Engine:
             # An empty table is one whose rows were given, too.
             request.table_content[name].table_data.SetInParent()
         response = self._call("EvaluateQuery", request, service.EvaluateQueryResponse)
-        return Table({each.name: each.type for each in response.prepared.columns}, response.content)
+        # Columns without a name, or with that of another one, are called by their place.
+        columns: dict[str, values.Type] = {}
+        for place, each in enumerate(response.prepared.columns):
+            free = bool(each.name) and each.name not in columns
+            columns[each.name if free else f"column_{place}"] = each.type
+        return Table(columns, response.content)
 
     def tables_in(self, statement: str) -> set[Path3]:
         """Name the tables that a statement reads or writes."""

@@ -1,23 +1,31 @@
-"""Two builds of one scene, on DuckDB and by Google's engine, and what differs between them."""
+"""Builds and commands of one scene, on DuckDB and by Google's engine, and what differs between them."""
 
 import datetime as dt
 import math
 from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from bigquery.builds import PROJECT, build_by_reference, build_on_duckdb, run
+from bigquery.builds import PROJECT, build_by_reference, build_on_duckdb
+from bigquery.commands import LOOKS, Said, kpi, on_google
 from bigquery.engine import Path3
-from bigquery.scene import REPORTS, Scene
+from bigquery.scene import ERASED_LATER, REPORTS, Scene
 from bigquery.service import Sent, Service, Stored
+from pipelines.warehouse import Warehouse
 
-STARTED = tuple(dt.datetime(2025, 4, 1, hour, tzinfo=dt.UTC) for hour in (5, 6))
-OWN = {"event_hash", "session_hash", "user_hash", "settings"}
-"""Columns that say the same of a row on both warehouses and are different values: each has its own hash function."""
+STARTED = tuple(dt.datetime(2025, 4, 1, hour, tzinfo=dt.UTC) for hour in (5, 6, 7))
+OWN = {"event_hash", "session_hash", "user_hash", "settings", "erased_at"}
+"""Columns that say the same of a row on both warehouses and are different values: each has its own hash function, and its
+own instant of an erasure."""
+
+
+CHANGED_BY_US = {("raw_events", "events"), ("raw_events", "quarantine")}
+"""Raw tables that not only loads write to."""
 
 
 @dataclass
@@ -29,53 +37,88 @@ class Step:
     """Unique id, status and message of each node."""
     types: dict[str, dict[str, str]]
     """Types of the columns of each table that the engine built, by `dataset.name`."""
-    rows: dict[str, int]
-    differences: list[str]
+    rows: dict[str, int] = field(default_factory=dict)
+    """How many rows each table has, by the same name."""
+    differences: list[str] = field(default_factory=list)
 
 
 @dataclass
 class Parity:
-    """Both warehouses, from the first load to the second build and its data tests."""
+    """Both warehouses, from the first load to the build without somebody who was erased."""
 
     folder: Path
     steps: list[Step] = field(default_factory=list)
+    """The first build, the incremental one, and the one after an erasure."""
     tested: Step | None = None
-    manifest: Any = None
+    unit_tested: Step | None = None
+    said: dict[tuple[str, ...], tuple[Said, Said]] = field(default_factory=dict)
+    """What each command said on DuckDB and on BigQuery, by its arguments."""
+
+    @cached_property
+    def scene(self) -> Scene:
+        """What is loaded."""
+        return Scene(self.folder)
+
+    @cached_property
+    def service(self) -> Service:
+        """The warehouse of Google's engine."""
+        return Service(PROJECT)
+
+    @property
+    def warehouses(self) -> tuple[Warehouse, Warehouse]:
+        """On DuckDB and on BigQuery."""
+        return self.scene.warehouse, on_google(self.scene.warehouse)
 
     def go(self) -> "Parity":
-        """Load and build twice; test the data at the end."""
-        scene, service = Scene(self.folder), Service(PROJECT)
+        """Load and build twice, test the data and the models, run every command, build once more."""
         for number, report_date in enumerate(REPORTS):
-            scene.load(number)
-            for path, table in scene.raw().items():
-                service.put((PROJECT, *path), Stored(table))
-            if number == 0:
-                settings = scene.warehouse.dbt_environment()
-                run("duckdb", settings, str(scene.warehouse.state_folder / "dbt"), ["seed"], STARTED[0])
-                build_by_reference(service, scene.warehouse, report_date, STARTED[0], "seed")
-            build_on_duckdb(scene.warehouse, report_date, STARTED[number])
-            self.steps.append(self._step(scene, service, "run", number))
-        service.is_only_checking = True
-        self.tested = self._step(scene, service, "test", 1)
+            self.scene.load(number)
+            for path, table in self.scene.raw().items():
+                self.service.put((PROJECT, *path), Stored(table))
+            # The rates of exchange change between the builds.
+            seed = ["seed", *(["--select", "fx_rates"] if number else [])]
+            build_on_duckdb(self.scene.warehouse, report_date, STARTED[number], *seed)
+            build_by_reference(self.service, self.scene.warehouse, report_date, STARTED[number], *seed)
+            self._build(number)
+        self.service.is_only_checking = True
+        self.tested = self._step(1, "test", "--exclude-resource-type", "unit_test")
+        self.service.is_only_checking = False
+        self.unit_tested = self._step(1, "test", "--select", "test_type:unit")
+        for arguments in LOOKS:
+            self._say(*arguments)
+        self._say("forget", ERASED_LATER, "--no-build")
+        # Figures of all metrics take time and are made of what is compared here.
+        self._build(2, "--select", "stg_events__erasures+", "--exclude", "metric_data+")
         return self
 
-    def _step(self, scene: Scene, service: Service, command: str, number: int) -> Step:
-        service.log.clear()
-        arguments = [command, *(["--exclude-resource-type", "unit_test"] if command == "test" else [])]
-        results = build_by_reference(service, scene.warehouse, REPORTS[number], STARTED[number], *arguments)
-        built = {
-            path: service.stored[path]
-            for path in sorted(service.stored)
-            if not path[1].startswith("raw_") or path[1:] == ("raw_events", "quarantine")
-        }
+    def _say(self, *arguments: str) -> None:
+        duckdb_says, google_says = (kpi(house, self.service, *arguments) for house in self.warehouses)
+        self.said[arguments] = (duckdb_says, google_says)
+
+    def _build(self, number: int, *selected: str) -> None:
+        report_date = REPORTS[min(number, 1)]
+        build_on_duckdb(self.scene.warehouse, report_date, STARTED[number], "run", *selected)
+        step = self._step(number, "run", *selected)
+        for path in sorted(self.service.stored):
+            if not path[1].startswith("raw_") or path[1:] in CHANGED_BY_US:
+                step.rows[".".join(path[1:])] = len(self.service.rows(path))
+                step.differences += differences(self.scene, self.service, path)
+        self.steps.append(step)
+
+    def _step(self, number: int, *arguments: str) -> Step:
+        self.service.log.clear()
+        report_date = REPORTS[min(number, 1)]
+        results = build_by_reference(
+            self.service, self.scene.warehouse, report_date, STARTED[number], *arguments
+        )
         return Step(
-            list(service.log),
+            list(self.service.log),
             [(each.node.unique_id, str(each.status), str(each.message)) for each in results],
-            {".".join(path[1:]): stored.table.types for path, stored in built.items()},
-            {".".join(path[1:]): len(service.rows(path)) for path in built},
-            [line for path in built for line in differences(scene, service, path)]
-            if command == "run"
-            else [],
+            {
+                ".".join(path[1:]): stored.table.types
+                for path, stored in self.service.stored.items()
+                if not path[1].startswith("raw_")
+            },
         )
 
 

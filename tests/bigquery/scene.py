@@ -1,33 +1,33 @@
 """A company as hard as it comes, loaded twice: what its raw tables hold before each of two builds.
 
 Events come through the real loader: copies, conflicts, late ones, broken lines, ids in many spellings, around the night in
-which Berlin's clocks go forward. Stripe bills in currencies with none, two and three decimals. Between the builds everything
-changes: late events restate old days, subscriptions go on, figures are pushed anew, scraped ones break.
+which Berlin's clocks go forward; somebody has been erased. Between the builds everything changes: late events restate old
+days, money moves (billing), figures are pushed anew, scraped ones break, rates of exchange come late.
 """
 
 import datetime as dt
 import re
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from random import Random
-from typing import Any
 
 import duckdb
 from marts_support import RECORD_KEY, USER_KEY, Company
-from mrr_lives import life_before, tell
 from mrr_support import Raw
 from strategies import CLOCKS, laid_out, large_history
 
-from bigquery import values
+from bigquery.billing import bill
 from bigquery.engine import Path3, Table
+from pipelines.privacy.forget import forget
 from pipelines.sources import ensure_tables, pushed
 from pipelines.sources.pushed.csv_files import push_file
 from pipelines.sources.stripe.tables import TABLES
-from pipelines.warehouse import Warehouse, environment
+from pipelines.warehouse import PROJECT_ROOT, Warehouse, environment
 
 CLOCK = CLOCKS[1]
+ERASED, ERASED_LATER = "crowd-12", "crowd-13"
+"""Who is erased before the first build, and after the second one."""
 REPORTS = (CLOCK.report_date - dt.timedelta(days=1), CLOCK.report_date)
 """The report dates of the two builds: the day with 23 hours, and the one after it."""
 
@@ -48,14 +48,20 @@ class Scene:
     """A warehouse on DuckDB in a folder of its own, which is loaded step by step."""
 
     folder: Path
-    _seen: dict[str, Any] = field(default_factory=dict)
 
     @property
     def warehouse(self) -> Warehouse:
-        return Company(self.folder, CLOCK.timezone).warehouse
+        seeds = self.seeds.relative_to(PROJECT_ROOT)
+        return replace(Company(self.folder, CLOCK.timezone).warehouse, seeds_path=seeds)
+
+    @property
+    def seeds(self) -> Path:
+        """Folder of the seeds, which must lie in the project."""
+        return PROJECT_ROOT / "target" / f"seeds of {self.folder.parent.name} {self.folder.name}"
 
     def load(self, step: int) -> None:
         """Load what has come by the first (0) or the second (1) build."""
+        self._rate(step)
         company = Company(self.folder, CLOCK.timezone)
         # Of years ago there is nothing: the reference implementation would have each of their days to report.
         lines = [
@@ -69,6 +75,8 @@ class Scene:
         company.receive({f"{step}/crowd.jsonl": _crowd(step)})
         with environment(KPI_USER_KEY=USER_KEY, KPI_RECORD_KEY=RECORD_KEY):
             ensure_tables(self.warehouse)
+            if step == 0:
+                assert forget(self.warehouse, ERASED, lambda line: None).lines
             self._push(step)
         with duckdb.connect(str(self.warehouse.duckdb_path)) as connection:
             connection.execute("set TimeZone = 'UTC'")
@@ -90,16 +98,28 @@ class Scene:
                 found[schema, name] = Table.of(columns, rows)
         return found
 
-    def copy(self, name: str) -> Warehouse:
-        """A second warehouse with all that stands in this one."""
-        folder = self.folder / name
-        folder.mkdir()
-        shutil.copy(self.warehouse.duckdb_path, folder)
-        return Company(folder, CLOCK.timezone).warehouse
+    def _rate(self, step: int) -> None:
+        """Rates of exchange: one comes late, one is corrected, and before the first one there are none."""
+        rates = [
+            ("2025-02-03", "usd", "eur", "0.92345678"),
+            ("2025-03-03", "usd", "eur", "0.9" if step == 0 else "0.90000001"),
+            ("2025-02-01", "kwd", "eur", "3.00000001"),
+            ("2025-03-30", "jpy", "eur", "0.00000001"),
+            ("2025-02-01", "eur", "jpy", "161.5"),
+            *([("2025-02-01", "jpy", "eur", "0.00617284")] if step else []),
+        ]
+        self.seeds.mkdir(parents=True, exist_ok=True)
+        for path in (PROJECT_ROOT / "seeds").glob("*.csv"):
+            shutil.copy(path, self.seeds)
+        lines = ["rate_date,currency,reporting_currency,rate", *(",".join(rate) for rate in rates)]
+        (self.seeds / "fx_rates.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def _push(self, step: int) -> None:
         rows = [
-            ["support_tickets,17,2025-03-29", "support_tickets,3,2025-03-30T01:30:00Z"],
+            [
+                *("support_tickets,17,2025-03-29", "support_tickets,3,2025-03-30T01:30:00Z"),
+                *("no_such_metric,1,2025-03-29", "support_tickets,many,2025-03-29"),
+            ],
             ["support_tickets,18,2025-03-29", "podcast_downloads,99999999999999999999.000000001,2025-03-30"],
         ]
         path = self.folder / f"pushed-{step}.csv"
@@ -131,31 +151,9 @@ class Scene:
             )
 
     def _bill(self, connection: duckdb.DuckDBPyConnection, step: int) -> None:
-        chance = Random(7)
-        raw = Raw(
-            self.folder, synced_at=dt.datetime.combine(REPORTS[step], dt.time(1, 30), dt.UTC), timezone=""
-        )
-        born = dt.datetime.combine(REPORTS[0], dt.time(1, 30), dt.UTC)
-        number = 0
-        while number < 7:
-            told = life_before(born, f"sub_{number}", chance)
-            if told.created > born - dt.timedelta(days=60):
-                tell(raw, told)
-                number += 1
-        if step:
-            raw.price("price_large", "kwd", 999_999_999_999, "month")
-            raw.subscription(
-                "sub_large", [{"price_id": "price_large", "quantity": 3}], created=born, currency="kwd"
-            )
-        raw.rows["resources"] = [
-            {
-                "resource": name,
-                "state": "available",
-                "checked_at": raw.synced_at,
-                "covered_through_at": raw.synced_at,
-            }
-            for name in ("invoices", "subscriptions", "invoice_payments", "refunds", "credit_notes", "prices")
-        ]
+        first_look, now = (dt.datetime.combine(day, dt.time(1, 30), dt.UTC) for day in REPORTS)
+        raw = Raw(self.folder, synced_at=(first_look, now)[step], timezone="")
+        bill(raw, step, first_look)
         for table in TABLES:
             arrow = table.arrow(  # noqa: F841 - DuckDB finds it by its name
                 dict.fromkeys(table.schema.names) | row for row in raw.rows.get(table.name, [])
@@ -167,23 +165,21 @@ class Scene:
 
 
 def _crowd(step: int) -> bytes:
-    """Days on which more users test than the privacy threshold is; one of them is released already when more of it comes."""
+    """Days on which more users test than the privacy threshold is: before the first day that is released, on days that are
+    released by the first build, of which one gets more later, and on the last day of a month, by the second one."""
     lines = []
-    for day in (2, 5, 8) if step == 0 else (5, 10):
+    for date in ("11-29", "12-03", "12-10", "12-24") if step == 0 else ("12-10", "12-31"):
         for user in range(14):
             for attempt in range(1 + user % 3):
                 status = "success" if (user + attempt) % 3 else "error"
                 lines.append(
-                    f'{{"event_id": "crowd-{step}-{day}-{user}-{attempt}", "event_key": "test_completed",'
-                    f' "user_id": "crowd-{user}", "occurred_at": "2025-01-{day:02d}T1{attempt}:00:00+01:00",'
-                    f' "metadata": {{"session_id": "{day}", "status": "{status}", "error_code": "camera_too_far"}}}}'
+                    f'{{"event_id": "crowd-{step}-{date}-{user}-{attempt}", "event_key": "test_completed",'
+                    f' "user_id": "crowd-{user}", "occurred_at": "2024-{date}T1{attempt}:00:00+01:00",'
+                    f' "metadata": {{"session_id": "{date}", "status": "{status}", "error_code": "camera_too_far"}}}}'
                 )
-            if step == 0 and day == 2:
+            if date == "12-03":
                 lines.append(
                     f'{{"event_id": "crowd-account-{user}", "event_key": "account_created", "user_id": "crowd-{user}",'
-                    f' "occurred_at": "2025-01-02T08:00:00+01:00"}}'
+                    f' "occurred_at": "2024-{date}T08:00:00+01:00"}}'
                 )
     return "\n".join(lines).encode()
-
-
-__all__ = ["CLOCK", "REPORTS", "Scene", "values"]

@@ -6,16 +6,28 @@ insert, delete) is put down to queries for the rows that the table then has, so 
 
 import re
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from bigquery import values
 from bigquery.engine import Engine, Path3, RefusedError, Rows, Statement, Table, concrete, inherited
 
 MATCHED, BY_SOURCE, BY_TARGET = 1, 2, 3
 INSERT, UPDATE, DELETE = 1, 2, 3
+NUMBER = "number_of_the_row"
+SCHEMA_VIEWS = "INFORMATION_SCHEMA"
+COLUMNS_OF_COLUMNS = {
+    **dict.fromkeys(("table_schema", "table_name", "column_name"), "STRING"),
+    "ordinal_position": "INT64",
+    **dict.fromkeys(("is_nullable", "data_type", "column_default"), "STRING"),
+}
 NOTHING_FOUND = "select 0 as failures, false as should_warn, false as should_error"
+
+
+Parameter: TypeAlias = tuple[str, Any]
+"""Type and value of a parameter."""
 
 
 @dataclass
@@ -69,10 +81,14 @@ class Service:
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _changes: Iterator[int] = field(default_factory=lambda: iter(range(1, 10**9)))
 
-    def execute(self, script: str) -> Answer:
-        """Run a statement or a script; raises RefusedError where BigQuery would."""
+    def execute(self, script: str, parameters: Sequence[Parameter] = ()) -> Answer:
+        """Run a statement or a script; `parameters` stand for its question marks. Raises RefusedError where BigQuery would."""
         with self._lock:
             self._variables, answer = {}, Answer("SCRIPT", Table({}))
+            if parameters:
+                # As it came it is analysed with its parameters, and with literals in their place it is run.
+                self.check(script, [values.type_of(type_) for type_, _ in parameters])
+                script = _filled(script, parameters)
             statements = self.engine.statements(script)
             for statement in statements:
                 try:
@@ -83,22 +99,26 @@ class Service:
                 self.log.append(Sent(statement.text, statement.kind))
             return answer if len(statements) == 1 else Answer("SCRIPT", answer.table)
 
-    def check(self, statement: str) -> dict[str, values.Type] | None:
+    def check(self, statement: str, parameters: Sequence[values.Type] = ()) -> dict[str, values.Type] | None:
         """Analyse one statement with the tables and variables that there are."""
         known = {
             path: self._find(path).table
             for path in self.engine.tables_in(statement)
-            if self._full(path) in self.stored
+            if self._full(path) in self.stored or path[-2:-1] == (SCHEMA_VIEWS,)
         }
-        return self.engine.analyse(
-            statement, known, {name: type_ for name, (type_, _) in self._variables.items()}
-        )
+        types = {name: type_ for name, (type_, _) in self._variables.items()}
+        return self.engine.analyse(statement, known, types, parameters)
 
     def put(self, path: Path3, stored: Stored) -> None:
         """Store a table in place of what was there."""
         stored.version = next(self._changes)
         self.datasets.add(path[1])
         self.stored[path] = stored
+
+    def append(self, path: Path3, added: Table) -> None:
+        """Add rows to a table, as a load does."""
+        with self._lock:
+            self._replace(path, "LOAD", self._find(path).table.rows, added.rows)
 
     def rows(self, path: Path3) -> Table:
         """A table with its rows, a view's included."""
@@ -118,13 +138,28 @@ class Service:
         return (stored.version, *(self._state(other) for other in sorted(self.engine.tables_in(stored.view))))
 
     def _full(self, path: Path3) -> Path3:
-        return path if len(path) != 2 else (self.project, *path)
+        names = 2 + (path[-2:-1] == (SCHEMA_VIEWS,))
+        return path if len(path) != names else (self.project, *path)
 
     def _find(self, path: Path3) -> Stored:
+        if path[-2:] == (SCHEMA_VIEWS, "COLUMNS"):
+            return self._columns(self._full(path)[1])
         try:
             return self.stored[self._full(path)]
         except KeyError:
             raise RefusedError(f"Table not found: {'.'.join(path)}") from None
+
+    def _columns(self, dataset: str) -> Stored:
+        """What a dataset says of its columns."""
+        if dataset not in self.datasets:
+            raise RefusedError(f"Dataset not found: {dataset}")
+        rows = [
+            (dataset, path[2], name, position, "YES", type_, None)
+            for path, stored in sorted(self.stored.items())
+            if path[1] == dataset
+            for position, (name, type_) in enumerate(stored.table.types.items(), start=1)
+        ]
+        return Stored(Table.of(COLUMNS_OF_COLUMNS, rows), version=next(self._changes))
 
     def _query(self, query: str, **beside: Table) -> Table:
         """Run a query over stored tables, and over those given beside them by their name alone."""
@@ -162,6 +197,9 @@ class Service:
                 view = statement.text_of(inherited(node, "query").query)
                 self.put(path, Stored(Table(columns or {}), view))
                 return Answer("CREATE_VIEW", Table({}), path)
+            case "begin_statement" | "commit_statement":
+                # One statement after the other: nobody sees what is between them.
+                return Answer("SCRIPT", Table({}))
             case "create_schema_statement":
                 self.datasets.add(_path(inherited(node, "name").name)[-1])
                 return Answer("CREATE_SCHEMA", Table({}))
@@ -174,6 +212,8 @@ class Service:
                 return self._delete(statement)
             case "insert_statement":
                 return self._insert(statement)
+            case "truncate_statement":
+                return self._replace(self._full(_path_in(node.target_path)), "TRUNCATE_TABLE")
             case "alter_table_statement" | "alter_view_statement" | "alter_schema_statement":
                 return Answer("ALTER_TABLE", Table({}))
             case "grant_statement" | "revoke_statement":
@@ -217,7 +257,9 @@ class Service:
 
     def _create_table(self, statement: Statement, columns: dict[str, values.Type]) -> Answer:
         node: Any = statement.node
-        path = _path(inherited(node, "name").name)
+        path = self._full(_path(inherited(node, "name").name))
+        if _has_flag(node, "is_if_not_exists") and path in self.stored:
+            return Answer("CREATE_TABLE", Table({}))
         clustered = node.cluster_by.clustering_expressions
         stored = Stored(
             Table(columns),
@@ -237,7 +279,7 @@ class Service:
                     f"cast(`{source}` as {values.name_of(type_)}) as `{name}`"
                     for source, (name, type_) in zip(found.columns, columns.items(), strict=True)
                 )
-                found = self._query(f"select {cast} from found", found=found)
+                found = self._query(f"select {cast} from query_result", query_result=found)
             stored.table = Table(columns, found.rows)
         self.put(path, stored)
         return Answer(kind, Table({}), path)
@@ -261,7 +303,7 @@ class Service:
             f"cast({f'`{given[name]}`' if name in given else 'null'} as {values.name_of(type_)}) as `{name}`"
             for name, type_ in target.columns.items()
         )
-        added = self._query(f"select {chosen} from found", found=found)
+        added = self._query(f"select {chosen} from query_result", query_result=found)
         return self._replace(path, "INSERT", target.rows, added.rows)
 
     def _delete(self, statement: Statement) -> Answer:
@@ -297,26 +339,26 @@ class Service:
                 return "true"
             return f"coalesce(({statement.text_of(clause.search_condition)}), false)"
 
-        found_in_target = f"exists (select 1 from target as {goal} where {on})"
-        found_in_source = f"exists (select 1 from source as {origin} where {on})"
-        whole = f"select {goal}.* from target as {goal} where "
+        pairs = f"from target as {goal} inner join source as {origin} on {on}"
+        numbers = f"{goal}.{NUMBER} as of_target, {origin}.{NUMBER} as of_source"
+        numbered = {name: _numbered(table) for name, table in tables.items()}
+        met = self._query(f"select {numbers} {pairs}", **numbered).values()
+        of_target, of_source = (Counter(pair[side] for pair in met) for side in (0, 1))
+        without_partner = _only(target, lambda number: number not in of_target)
         # Rows without a partner stay, but for those that a clause deletes.
-        stays = f"not {found_in_source}"
+        stays = "true"
         if BY_SOURCE in clauses:
             if clauses[BY_SOURCE].action.action_type != DELETE:
                 raise NotImplementedError("update of rows that the source lacks")
-            stays += f" and not {holds(clauses[BY_SOURCE])}"
-        parts = [self._query(whole + stays, **tables).rows]
+            stays = f"not {holds(clauses[BY_SOURCE])}"
+        parts = [
+            self._query(f"select {goal}.* from target as {goal} where {stays}", target=without_partner).rows
+        ]
         if MATCHED not in clauses:
-            parts.append(self._query(whole + found_in_source, **tables).rows)
+            parts.append(_only(target, lambda number: number in of_target).rows)
         else:
             action = clauses[MATCHED].action
-            pairs = f" from target as {goal} inner join source as {origin} on {on}"
-            matching = self._query(f"select count(*) {pairs}", **tables).values()
-            matched = self._query(
-                f"select count(*) from target as {goal} where {found_in_source}", **tables
-            ).values()
-            if matching != matched:
+            if max(of_target.values(), default=0) > 1:
                 raise RefusedError("UPDATE/MERGE must match at most one source row for each target row")
             if action.action_type != UPDATE or clauses[MATCHED].HasField("search_condition"):
                 raise NotImplementedError("rows that match are updated, without a condition")
@@ -342,8 +384,9 @@ class Service:
                 f"cast({given.get(name, 'null')} as {values.name_of(type_)}) as `{name}`"
                 for name, type_ in target.columns.items()
             )
-            added = f"select {chosen} from source as {origin} where not {found_in_target} and {holds(clauses[BY_TARGET])}"
-            parts.append(self._query(added, **tables).rows)
+            fresh = _only(tables["source"], lambda number: number not in of_source)
+            added = f"select {chosen} from source as {origin} where {holds(clauses[BY_TARGET])}"
+            parts.append(self._query(added, source=fresh).rows)
         return self._replace(path, "MERGE", *parts)
 
     def _replace(self, path: Path3, kind: str, *parts: Rows) -> Answer:
@@ -361,3 +404,33 @@ def _path(node: Any) -> Path3:
 
 def _path_in(node: Any) -> Path3:
     return _path(concrete(node)[1])
+
+
+def _has_flag(node: Any, name: str) -> bool:
+    return bool(getattr(inherited(node, name), name))
+
+
+def _filled(statement: str, parameters: Sequence[Parameter]) -> str:
+    """Write parameters where a statement has question marks, outside of texts and names."""
+    literals = iter([values.literal(value, type_) for type_, value in parameters])
+    parts = re.split(r"(\?|'[^']*'|`[^`]*`)", statement)
+    return "".join(next(literals) if part == "?" else part for part in parts)
+
+
+def _numbered(table: Table) -> Table:
+    """The rows of a table with their numbers behind them."""
+    found = Table(table.columns | {NUMBER: values.type_of("INT64")})
+    for number, row in enumerate(table.rows.table_data.row):
+        cells = found.rows.table_data.row.add().cell
+        cells.extend(row.cell)
+        cells.append(values.encoded(number, found.columns[NUMBER]))
+    return found
+
+
+def _only(table: Table, is_one: Callable[[int], bool]) -> Table:
+    """The rows of a table whose number is one of those."""
+    found = Table(table.columns)
+    found.rows.table_data.row.extend(
+        row for number, row in enumerate(table.rows.table_data.row) if is_one(number)
+    )
+    return found

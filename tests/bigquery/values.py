@@ -1,6 +1,7 @@
 """Values as Google's SQL engine writes them, and their types by BigQuery's names."""
 
 import datetime as dt
+import json
 from decimal import Context, Decimal
 from typing import Any, TypeAlias
 
@@ -110,3 +111,17 @@ def decoded(value: value_pb2.ValueProto) -> Any:
         case "timestamp_picos_value" | "datetime_value" | "proto_value":
             raise NotImplementedError(field)
     return found
+
+
+def literal(value: Any, type_: str) -> str:
+    """A value of Python as SQL."""
+    if value is None:
+        return f"cast(null as {type_})"
+    match type_:
+        case "STRING":
+            return json.dumps(value)
+        case "TIMESTAMP" | "DATE":
+            return f"{type_} '{value.isoformat()}'"
+        case "INT64" | "FLOAT64" | "BOOL":
+            return str(value)
+    raise NotImplementedError(type_)

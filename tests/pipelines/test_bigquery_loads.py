@@ -229,8 +229,8 @@ def test_without_credentials_people_are_told_where_to_get_some(house: Warehouse,
 @pytest.mark.parametrize(
     ("refusal", "said"),
     [
-        (Forbidden("canary", errors=[{"reason": "accessDenied", "message": "canary"}]), "403 accessDenied"),
-        (BadRequest("canary", errors=[{"reason": "invalidQuery"}]), "400 invalidQuery"),
+        (Forbidden("canary", errors=[{"reason": "accessDenied"}]), "403 accessDenied"),  # type: ignore[no-untyped-call]
+        (BadRequest("canary", errors=[{"reason": "invalidQuery"}]), "400 invalidQuery"),  # type: ignore[no-untyped-call]
         (RefreshError("canary"), "RefreshError"),  # type: ignore[no-untyped-call]
         (ConnectTimeout("canary"), "ConnectTimeout"),
     ],
