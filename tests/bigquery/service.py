@@ -17,6 +17,11 @@ from bigquery.engine import Engine, Path3, RefusedError, Rows, Statement, Table,
 MATCHED, BY_SOURCE, BY_TARGET = 1, 2, 3
 INSERT, UPDATE, DELETE = 1, 2, 3
 NUMBER = "number_of_the_row"
+SUBQUERY_IN_JOIN = re.compile(
+    r"\bjoin\b(?:(?!\b(?:where|group|union|order|select|when)\b).)*?\bon\b"
+    r"(?:(?!\b(?:where|group|union|order|select|join|when)\b).)*?\b(?:in|exists)\s*\(\s*select\b",
+    re.IGNORECASE | re.DOTALL,
+)
 SCHEMA_VIEWS = "INFORMATION_SCHEMA"
 COLUMNS_OF_COLUMNS = {
     **dict.fromkeys(("table_schema", "table_name", "column_name"), "STRING"),
@@ -185,6 +190,9 @@ class Service:
                     node.variables.identifier_list, statement.text_of(node.struct_expression), unpack=True
                 )
         columns = self.check(statement.text)
+        if SUBQUERY_IN_JOIN.search(statement.text):
+            # What the analyser takes and BigQuery does not.
+            raise RefusedError("IN subquery is not supported inside join predicate.")
         match statement.kind:
             case "query_statement" if self.is_only_checking and "should_error" in (columns or {}):
                 return Answer("SELECT", self.engine.query(NOTHING_FOUND, {}))

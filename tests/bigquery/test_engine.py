@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from bigquery.engine import Engine, RefusedError, Table
+from bigquery.service import Service, Stored
 
 TABLES = {
     ("p", "d", "orders"): Table.of(
@@ -155,3 +156,16 @@ def test_it_is_another_engine_than_duckdb(engine: Engine) -> None:
         "select least(null, 3), 7 / 2, date(timestamp '2025-03-30 22:30:00+00', 'Europe/Berlin')", {}
     )
     assert found.values() == [(None, 3.5, dt.date(2025, 3, 31))]
+
+
+@pytest.mark.parametrize("condition", ["o.order_id in (select 1)", "exists (select 1)"])
+def test_a_subquery_in_the_condition_of_a_join_is_refused_as_bigquery_does(
+    engine: Engine, condition: str
+) -> None:
+    service = Service("p", engine=engine)
+    for path, table in TABLES.items():
+        service.put(path, Stored(table))
+    joined = f"select o.order_id from {ORDERS} as o left join {ORDERS} as other on"
+    service.execute(f"{joined} true where {condition}")
+    with pytest.raises(RefusedError, match="inside join predicate"):
+        service.execute(f"{joined} {condition}")

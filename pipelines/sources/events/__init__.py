@@ -197,11 +197,16 @@ def _stored(warehouse: Warehouse) -> list[dict[str, Any]]:
     schema = warehouse.dataset("events")
     return query(
         warehouse,
+        # BigQuery takes no subquery in the condition of a join.
         f"""
+        with
+        key_pairs as (select distinct user_key, record_key from {schema}.key_fingerprints),
+        loaded as (
+            select source_file, size_bytes, modified_at from {schema}.files
+            where _dlt_load_id in (select load_id from {schema}._dlt_loads where status = 0)
+        )
         select user_key, record_key, source_file, size_bytes, modified_at
-        from (select distinct user_key, record_key from {schema}.key_fingerprints)
-        left join {schema}.files
-            on files._dlt_load_id in (select load_id from {schema}._dlt_loads where status = 0)
+        from key_pairs left join loaded on true
         """,  # noqa: S608 - a name of ours
     )
 
