@@ -40,10 +40,13 @@ class LastBuild:
 
     def _fingerprint(self) -> str:
         stored = self._warehouse.duckdb_path.stat()
+        # What was committed by a process that then died stands here alone until somebody opens the warehouse to write.
+        log = self._warehouse.duckdb_path.with_name(f"{self._warehouse.duckdb_path.name}.wal")
         environment = self._warehouse.dbt_environment()
         known = [
             self._asked,
             [stored.st_ino, stored.st_size, stored.st_mtime_ns],
+            [log.stat().st_size, log.stat().st_mtime_ns] if log.exists() else None,
             [importlib.metadata.version(package) for package in _PACKAGES],
             sorted((name, value) for name, value in environment.items() if name.startswith(("KPI_", "DBT_"))),
             [(str(path), hashlib.sha256(path.read_bytes()).hexdigest()) for path in self._files()],

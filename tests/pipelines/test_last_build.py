@@ -49,6 +49,13 @@ def test_whatever_changed_is_built(warehouse: Warehouse, change: Callable[[Wareh
     assert LastBuild(warehouse, *ASKED).warnings() is None
 
 
+def test_what_a_killed_load_left_beside_the_warehouse_is_built(warehouse: Warehouse) -> None:
+    with duckdb.connect(str(warehouse.duckdb_path)) as connection:
+        # Committed, and in the write-ahead log alone: as it stays if the process dies now.
+        connection.execute("insert into marts values (3)")
+        assert LastBuild(warehouse, *ASKED).warnings() is None
+
+
 def test_what_was_not_asked_for_before_is_built(warehouse: Warehouse) -> None:
     elsewhere = dataclasses.replace(warehouse, reporting_timezone="Asia/Tokyo")
     for other in (

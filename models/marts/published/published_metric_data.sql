@@ -1,5 +1,3 @@
-{%- set subjects = ['engagements', 'advanced_metrics', 'errors', 'funnels'] %}
-
 with
 
 metrics as (
@@ -22,24 +20,9 @@ scraped_figures as (
 
 ),
 
-{% for subject in subjects -%}
-{{ subject }} as (
-
-    select * from {{ ref('int_published_' ~ subject) }}
-
-),
-
-{% endfor -%}
 protected_values as (
 
-    {% for subject in subjects -%}
-    {{ metric_rows(subject, 'int_published_' ~ subject) }}
-    {%- if not loop.last %}
-
-    union all
-
-    {% endif %}
-    {%- endfor %}
+    select * from {{ ref('int_published_metrics') }}
 
 ),
 
