@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from pipelines.warehouse import PROJECT_ROOT
+from pipelines.warehouse import PROJECT_ROOT, environment
 
 HERE = Path(__file__).parent
 LOCK = HERE / "emulator.lock"
 EXTENSIONS = ("icu", "spatial", "ducklake")
 PROJECT = "emulated"
-REMEDY = "install Python 3.13 (such as: pyenv install 3.13), so that python3.13 starts"
+REMEDY = "Install it (such as: pyenv install 3.13), so that python3.13 starts."
+LEFT_OUT = "Left out is all that is proved over BigQuery's wire"
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,13 @@ def python() -> str | None:
 
 
 def needed() -> str:
-    """Give the environment's Python; skip the test, saying what to do, where there is none."""
+    """Give the environment's Python; skip the test, saying what to do, where it cannot be made.
+
+    It is made once in a clone: one worker makes it while the others wait, and what a killed one left is made anew.
+    """
     base = python()
     if base is None:
-        pytest.skip(f"The emulator of BigQuery was left out, with all that it proves: {REMEDY}.")
+        pytest.skip(f"{LEFT_OUT}: there is no Python 3.13. {REMEDY}")
     name = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]
     folder = PROJECT_ROOT / ".pytest_cache" / f"emulator-{name}"
     folder.parent.mkdir(exist_ok=True)
@@ -58,13 +62,32 @@ def needed() -> str:
     with FileLock(f"{folder}.lock"):
         if not (folder / "complete").exists():
             shutil.rmtree(folder, ignore_errors=True)
-            subprocess.run([base, "-m", "venv", str(folder)], check=True)
-            install = [str(interpreter), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            subprocess.run([*install, "--require-hashes", "--no-deps", "-r", str(LOCK)], check=True)
-            brought = "import sys; from duckdb_extensions import import_extension as b; [b(e) for e in sys.argv[1:]]"
-            subprocess.run([str(interpreter), "-c", brought, *EXTENSIONS], check=True)
+            try:
+                _make(base, folder)
+            except subprocess.CalledProcessError as error:
+                shutil.rmtree(folder, ignore_errors=True)
+                last = (error.stderr.strip().splitlines() or ["no reason given"])[-1]
+                pytest.skip(f"{LEFT_OUT}: its packages cannot be installed ({last}).")
             (folder / "complete").touch()
     return str(interpreter)
+
+
+def _make(base: str, folder: Path) -> None:
+    interpreter = str(folder / "bin" / "python")
+    install = [interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    # DuckDB's extensions come as packages, so that nothing is fetched but from the index.
+    bring = (
+        "import sys; from duckdb_extensions import import_extension as b; [b(each) for each in sys.argv[1:]]"
+    )
+    _run([base, "-m", "venv", str(folder)])
+    _run([*install, "--require-hashes", "--no-deps", "-r", str(LOCK)])
+    # There DuckDB looks for them.
+    with environment(HOME=str(folder)):
+        _run([interpreter, "-c", bring, *EXTENSIONS])
+
+
+def _run(command: list[str]) -> None:
+    subprocess.run(command, check=True, capture_output=True, text=True)
 
 
 @contextlib.contextmanager
@@ -72,10 +95,17 @@ def emulator(folder: Path) -> Iterator[Emulator]:
     """Run a server over an empty folder."""
     interpreter, log = needed(), folder / "statements.jsonl"
     command = [interpreter, str(HERE / "shim.py"), "--folder", str(folder / "data"), "--project", PROJECT]
+    home = str(Path(interpreter).parents[1])
     with (folder / "emulator.log").open("w") as complaints:
-        process = subprocess.Popen(
-            [*command, "--log", str(log)], stdout=subprocess.PIPE, stderr=complaints, text=True
-        )
+        with environment(HOME=home):
+            process = subprocess.Popen(
+                [*command, "--log", str(log)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                text=True,
+            )
+        assert process.stdin is not None
         assert process.stdout is not None
         try:
             port = process.stdout.readline().strip()
@@ -84,7 +114,5 @@ def emulator(folder: Path) -> Iterator[Emulator]:
         finally:
             process.terminate()
             process.wait()
+            process.stdin.close()
             process.stdout.close()
-
-
-__all__ = ["PROJECT", "REMEDY", "Emulator", "emulator", "needed", "python"]

@@ -1,23 +1,30 @@
-"""The emulator's server with three differences from BigQuery mended on the wire. Runs in the emulator's own environment.
+"""The emulator's server, with what is different from BigQuery mended on the wire. Runs in the emulator's own environment.
 
-    python shim.py --port 0 --folder DATA --project NAME --log STATEMENTS.jsonl
+    python shim.py --folder DATA --project NAME --log STATEMENTS.jsonl
 
-Nothing in the emulator is changed: requests are rewritten before it reads them, and answers after it wrote them.
+Requests are rewritten before the emulator reads them, and answers after it wrote them:
 
 1. The answer of a job that made a table of a query names the table (`destinationTable`), which dbt reads.
 2. `set (x) = (select as struct …)` with one variable becomes `set x = (select …)`, which means the same.
 3. Grants are taken and do nothing, and nobody has any: the emulator knows no rights.
 
+What cannot be mended there is in mended.py.
 Every statement stands in the log as it came, one JSON object a line. The port that was chosen is the first line of output.
+It ends when its input does: whoever started it may be killed.
 """
 
 import argparse
 import gzip
 import json
+import os
 import re
 import socket
+import sys
+import threading
 from pathlib import Path
 from typing import Any
+
+from mended import ask_less, keep_in_memory, load_as_bigquery_does, reckon_exactly  # type: ignore[import-not-found,unused-ignore]  # beside this file
 
 STRUCT = re.compile(r"\bset\s*\(\s*(\w+)\s*\)\s*=\s*\(\s*select\s+as\s+struct\b", re.IGNORECASE)
 GRANT = re.compile(r"(\s|/\*.*?\*/)*(grant|revoke)\s", re.IGNORECASE | re.DOTALL)
@@ -28,7 +35,7 @@ JOBS = re.compile(r"/projects/[^/]+/(jobs|queries)(/|$)")
 def mended(statement: str) -> str:
     """The statement that the emulator gets."""
     if GRANT.match(statement):
-        return "select 1 as done"
+        return "declare done bool"
     if PRIVILEGES.search(statement):
         return "select '' as privilege_type, '' as grantee from (select 1) where false"
     return STRUCT.sub(r"set \1 = (select", statement)
@@ -100,7 +107,7 @@ def named(answer: bytes) -> bytes:
 
 
 def main() -> None:
-    """Serve until the process is ended."""
+    """Serve until there is nobody left to serve."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--project", required=True)
@@ -110,8 +117,13 @@ def main() -> None:
     from local_bigquery.settings import settings  # type: ignore[import-not-found,unused-ignore]
 
     settings.data_dir, settings.default_project_id = options.folder, options.project
+    keep_in_memory()
+    ask_less()
+    reckon_exactly()
+    load_as_bigquery_does()
     from local_bigquery import app  # type: ignore[import-not-found,unused-ignore]
 
+    threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
     listening = socket.create_server(("127.0.0.1", 0))
     print(listening.getsockname()[1], flush=True)
     server = uvicorn.Server(uvicorn.Config(Shim(app, options.log), log_level="warning"))
