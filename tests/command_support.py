@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import duckdb
+from dbt_support import READING, lend_reading
 
 from pipelines.warehouse import PROJECT_ROOT
 
@@ -19,6 +21,8 @@ BIN = Path(sys.executable).parent
 USER_KEY = "user-canary-" + "u" * 32
 RECORD_KEY = "record-canary-" + "r" * 32
 SECONDS = 240
+BUILDING = {"build", "run", "backfill"}
+"""Commands that start dbt."""
 # A zone in which no test run that begins now meets midnight, and in which the morning of a day in UTC is that same day.
 ZONE = "UTC" if dt.datetime.now(dt.UTC).hour < 20 else "Etc/GMT+6"
 TODAY = dt.datetime.now(ZoneInfo(ZONE)).date()
@@ -97,7 +101,24 @@ class House:
 
     def start(self, *arguments: str, **more: str) -> "subprocess.Popen[str]":
         """Start kpi and do not wait for it."""
+        if arguments[0] in BUILDING and "KPI_TARGET" not in self.settings | more:
+            self.lend_reading()
         return self.start_program(str(BIN / "kpi"), *arguments, cwd=PROJECT_ROOT, **more)
+
+    def lend_reading(self) -> None:
+        """Spare the next build to read the whole project: others have read it."""
+        lend_reading(self.file, self.state / "dbt")
+
+    def copied(self, folder: Path) -> "House":
+        """A warehouse of the same content and settings in another folder."""
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        house = House(
+            folder,
+            {name: value.replace(str(self.folder), str(folder)) for name, value in self.settings.items()},
+        )
+        # dbt's reading of the project is of the place of the warehouse.
+        (house.state / "dbt" / READING).unlink(missing_ok=True)
+        return house
 
     def start_program(self, *command: str, cwd: Path = PROJECT_ROOT, **more: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(

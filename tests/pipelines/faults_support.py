@@ -9,7 +9,6 @@ each model.
 import datetime as dt
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -323,10 +322,3 @@ def outside() -> Iterator[Outside]:
 def new_house(folder: Path) -> House:
     """A warehouse with fixed keys and nothing in it."""
     return House(folder, {"KPI_USER_KEY": USER_KEY, "KPI_RECORD_KEY": RECORD_KEY})
-
-
-def copied(house: House, folder: Path) -> House:
-    """A warehouse of the same content and settings in another folder."""
-    shutil.copytree(house.folder, folder, dirs_exist_ok=True)
-    settings = {name: value.replace(str(house.folder), str(folder)) for name, value in house.settings.items()}
-    return House(folder, settings)

@@ -13,7 +13,6 @@ from faults_support import (
     Content,
     Strike,
     content,
-    copied,
     day,
     differences,
     hooked,
@@ -53,7 +52,7 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
         around.subscribe(2)
         write_day(house, 2)
         house.kpi("ingest").is_well()
-        plain = copied(house, folder / "plain")
+        plain = house.copied(folder / "plain")
         plain.kpi("build", "--date", day(2).isoformat()).is_well()
         after = content(plain, *MARTS)
         # A kill could not be seen in what is the same before and after it.
@@ -67,7 +66,7 @@ BUILD = ("build", "--date", day(2).isoformat())
 def test_a_killed_build_is_made_good_by_the_next_one_which_lets_no_other_run_in(
     days: Days, tmp_path: Path
 ) -> None:
-    house = copied(days.loaded, tmp_path)
+    house = days.loaded.copied(tmp_path)
     early, late = r"^dbt open .*/run/kpi/models/intermediate/\w+\.sql", r"^dbt open .*/run/kpi/models/marts/"
     for strike in (Strike(early, 4), Strike(late, 3, "kill kpi")):
         assert struck(house, *BUILD, strike=strike)
