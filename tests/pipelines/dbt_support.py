@@ -72,7 +72,9 @@ def _read(folder: Path, catalog: str) -> None:
         connection = list(adapter.config.credentials.connection_info())
     checksum = _checksum(connection)
     assert checksum.encode() in (folder / READING).read_bytes()
-    text = json.dumps({"connection": connection, "checksum": checksum}).replace(str(warehouse.duckdb_path), _PLACE)
+    text = json.dumps({"connection": connection, "checksum": checksum}).replace(
+        str(warehouse.duckdb_path), _PLACE
+    )
     (folder / _CONNECTION).write_text(text, encoding="utf-8")
 
 
