@@ -101,13 +101,14 @@ class House:
 
     def start(self, *arguments: str, **more: str) -> "subprocess.Popen[str]":
         """Start kpi and do not wait for it."""
-        if arguments[0] in BUILDING and "KPI_TARGET" not in self.settings | more:
-            self.lend_reading()
+        if "KPI_TARGET" not in self.settings | more:
+            self.lend_reading(arguments[0])
         return self.start_program(str(BIN / "kpi"), *arguments, cwd=PROJECT_ROOT, **more)
 
-    def lend_reading(self) -> None:
-        """Spare the next build to read the whole project: others have read it."""
-        lend_reading(self.file, self.state / "dbt")
+    def lend_reading(self, command: str = "build") -> None:
+        """Spare a command that builds the reading of the whole project, which others have done."""
+        if command in BUILDING:
+            lend_reading(self.file, self.state / "dbt")
 
     def copied(self, folder: Path) -> "House":
         """A warehouse of the same content and settings in another folder."""

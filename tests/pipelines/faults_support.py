@@ -101,6 +101,7 @@ def hooked(
     aim = [strike.way, strike.pattern, strike.number] if strike else None
     settings = json.dumps([str(house.folder), str(log) if log else None, aim, clock])
     (folder / HOOK_NAME).write_text(HOOK.format(settings=settings), encoding="utf-8")
+    house.lend_reading(arguments[0])
     return subprocess.Popen(
         [str(BIN / "kpi"), *arguments],
         cwd=PROJECT_ROOT,
