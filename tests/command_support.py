@@ -6,7 +6,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,12 @@ class House:
             connection.execute("set TimeZone = 'UTC'")
             return connection.execute(sql).fetchall()
 
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Hold the warehouse file open for many questions: to open it takes longer than most answers."""
+        with duckdb.connect(str(self.file), read_only=True):
+            yield
+
     def one(self, sql: str) -> Any:
         """The single value that a query gives."""
         [(value,)] = self.rows(sql)
@@ -168,12 +175,9 @@ class House:
                 " and table_name not in ('metric_versions', 'metric_restatements') order by 1"
             )
         ]
-        return {
-            name: self.rows(
-                f"select columns(lambda c: c not in ('created_at', 'computed_at')) from kpi_internal.{name} order by all"
-            )
-            for name in names
-        }
+        shown = "select columns(lambda c: c not in ('created_at', 'computed_at')) from kpi_internal"
+        with self.opened():
+            return {name: self.rows(f"{shown}.{name} order by all") for name in names}
 
 
 def finish(process: "subprocess.Popen[str]") -> Finished:

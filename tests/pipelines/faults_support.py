@@ -184,7 +184,7 @@ def content(house: House, *schemas: str) -> Content:
         "select table_schema || '.' || table_name, list(column_name order by ordinal_position) "
         "from information_schema.columns group by all order by 1"
     )
-    found = {}
+    asked = {}
     for table, names in columns:
         schema, _, name = table.partition(".")
         # What was shown when is the history of the builds, and not a function of what is known.
@@ -193,8 +193,9 @@ def content(house: House, *schemas: str) -> Content:
             kept = ", ".join(
                 column for column in names if column not in left_out and not column.startswith("_dlt")
             )
-            found[table] = house.rows(f"select {kept} from {table} order by all")
-    return found
+            asked[table] = f"select {kept} from {table} order by all"
+    with house.opened():
+        return {table: house.rows(query) for table, query in asked.items()}
 
 
 RAW = ("raw_events", "raw_stripe", "raw_scraped", "raw_pushed")

@@ -184,12 +184,12 @@ class Shop:
 
     def marts(self) -> dict[str, list[Row]]:
         """Every row of every mart and of the conflicts in quarantine, without created_at."""
-        found = {
-            mart: self.execute(f"select * exclude (created_at) from kpi_internal.{mart} order by all")
-            for mart in MARTS
-        }
-        conflicts = "select * from raw_events.quarantine where reason = 'conflict' order by all"
-        return found | {"conflicts": self.execute(conflicts)}
+        asked = {
+            mart: f"select * exclude (created_at) from kpi_internal.{mart} order by all" for mart in MARTS
+        } | {"conflicts": "select * from raw_events.quarantine where reason = 'conflict' order by all"}
+        # To open the file takes longer than most answers.
+        with duckdb.connect(str(self.warehouse.duckdb_path)):
+            return {name: self.execute(query) for name, query in asked.items()}
 
 
 def _loaded_at(load_id: str) -> dt.datetime:

@@ -356,7 +356,8 @@ def test_a_forgotten_user_is_in_no_table_and_stays_out(company: House, tmp_path:
 def everything(house: House) -> dict[str, str]:
     """Every row of every table and view of a warehouse as text."""
     names = house.rows("select table_schema || '.' || table_name from information_schema.tables order by all")
-    return {name: repr(house.rows(f"select * from {name}")) for (name,) in names}
+    with house.opened():
+        return {name: repr(house.rows(f"select * from {name}")) for (name,) in names}
 
 
 def texts_in(path: Path) -> Iterator[bytes]:
