@@ -212,6 +212,103 @@
     {%- endfor %}
 {%- endmacro %}
 
+{#- Yields CTEs that choose among the draws of each day, week or month (the relation `<grain>_figures`) the first by which its
+    figures prove nothing together: `<grain>_settled`. Only of days tests are shown. -#}
+{% macro settled_figures(grain) -%}
+{%- set unlimited = 1000000 -%}
+{{ grain }}_sums as (
+
+    select
+        period_start_date,
+        draw,
+        {% for name, (family, cells) in {
+            'success': ('engagement_users', ['new_success', 'returning_success', 'success']),
+            'other': ('engagement_users', ['new_other', 'returning_other', 'other']),
+            'clean': ('error_buckets', ['0']),
+            'failing': ('error_buckets', failing_buckets() | list),
+        }.items() -%}
+        sum(case when {{ is_cell(family, cells) }} then {{ least_users_behind('value') }} end) as {{ name }}_least,
+        sum(case when {{ is_cell(family, cells) }} then {{ most_users_behind('value') }} end) as {{ name }}_most,
+        max(case when {{ is_cell(family, cells) }} then {{ users_left_open('value') }} end) as {{ name }}_rise,
+        max(case when {{ is_cell(family, cells) }} then {{ users_left_open_below('value') }} end) as {{ name }}_fall,
+        {% endfor -%}
+        {% for bucket in failing_buckets() -%}
+        sum(
+            case
+                when {{ is_cell('error_buckets', [bucket]) }}
+                    then ({{ most_users_behind('value') }}) - ({{ least_users_behind('value') }})
+            end
+        ) as room_{{ bucket }},
+        sum(case when {{ is_cell('error_buckets', [bucket]) }} then {{ users_left_open('value') }} end) as rise_{{ bucket }},
+        {% endfor -%}
+        sum(
+            {{ least_users_behind('value') }}
+            * case
+                {% for bucket, weight in failing_buckets().items() -%}
+                when {{ is_cell('error_buckets', [bucket]) }} then {{ weight }}
+                {% endfor -%}
+            end
+        ) as least_failed_tests,
+        {% if grain == 'day' -%}
+        coalesce(
+            min(
+                case
+                    when {{ is_cell('tests', ['success']) }}
+                        then {{ most_tests_behind('value', 'users_with_success', 'least_successes') }}
+                end
+            ), {{ unlimited }}
+        ) as most_successes,
+        min(
+            case
+                when {{ is_cell('tests', ['error']) }}
+                    then {{ most_tests_behind('value', 'users_with_error', 'least_errors') }}
+            end
+        ) as most_errors
+        {%- else -%}
+        {{ unlimited }} as most_successes,
+        cast(null as int64) as most_errors
+        {%- endif %}
+    from {{ grain }}_figures
+    group by period_start_date, draw
+
+),
+
+{{ grain }}_bounds as (
+
+    select
+        *,
+        coalesce(most_errors - least_failed_tests, {{ unlimited }}) as spare_errors
+    from {{ grain }}_sums
+
+),
+
+{{ grain }}_draws as (
+
+    select
+        period_start_date,
+        coalesce(min(case when {{ prove_nothing_together() }} then draw end), max(draw)) as draw
+    from {{ grain }}_bounds
+    group by period_start_date
+
+),
+
+{{ grain }}_settled as (
+
+    select
+        figures.family,
+        figures.grain,
+        figures.period_start_date,
+        figures.cell,
+        figures.value
+    from {{ grain }}_figures as figures
+    inner join {{ grain }}_draws as draws
+        on
+            figures.period_start_date = draws.period_start_date
+            and figures.draw = draws.draw
+
+)
+{%- endmacro %}
+
 {#- Yields the cells of every family of leaves, by grain, in order. -#}
 {% macro release_cells() -%}
     {%- set buckets = ['0', '1', '2', '3_to_5', '6_or_more'] -%}
@@ -231,8 +328,9 @@
 {%- endmacro %}
 
 {#- Yields the condition that a row is of a family, and one of the cells. -#}
-{% macro is_cell(family, cells) -%}
-    family = '{{ family }}' and cell in ('{{ cells | join("', '") }}')
+{% macro is_cell(family, cells, relation=none) -%}
+    {%- set of = relation ~ '.' if relation else '' -%}
+    {{ of }}family = '{{ family }}' and {{ of }}cell in ('{{ cells | join("', '") }}')
 {%- endmacro %}
 
 {#- Yields the sum of an expression over some cells of a row's own period and draw; 0 where there are none. -#}

@@ -2,10 +2,14 @@
 
 Imported only where KPI_TARGET is bigquery. The loaders know nothing of it: the layout is added where dlt makes a table,
 the window where it writes a merge. Settings: KPI_BIGQUERY_PROJECT, …_LOCATION, …_KEYFILE, …_IMPERSONATE, …_STAGING and
-KPI_RAW_RETENTION_DAYS.
+KPI_RAW_RETENTION_DAYS; those that dbt alone reads are checked here.
 """
 
-from collections.abc import Sequence
+import logging
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +18,11 @@ from dlt.common.configuration.specs import GcpServiceAccountCredentials
 from dlt.common.configuration.specs.gcp_credentials import GcpDefaultCredentials
 from dlt.common.destination import PreparedTableSchema
 from dlt.common.destination.client import FollowupJobRequest
+from dlt.destinations.exceptions import (
+    DatabaseException,
+    DatabaseUndefinedRelation,
+    DestinationConnectionError,
+)
 from dlt.destinations.impl.bigquery.bigquery import BigQueryClient
 from dlt.destinations.impl.bigquery.bigquery_adapter import (
     CLUSTER_COLUMNS_HINT,
@@ -21,7 +30,7 @@ from dlt.destinations.impl.bigquery.bigquery_adapter import (
     PARTITION_HINT,
 )
 
-from pipelines.errors import SettingError
+from pipelines.errors import KpiError, SettingError, causes
 from pipelines.warehouse import Warehouse, setting
 
 DAY = "DATE({column_name})"
@@ -99,6 +108,11 @@ def project() -> str:
             "KPI_BIGQUERY_PROJECT is not set, and KPI_TARGET is bigquery.",
             "Set it to the id of the Google Cloud project that holds the warehouse.",
         )
+    if not re.fullmatch(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]+", name):
+        raise SettingError(
+            f"KPI_BIGQUERY_PROJECT is '{name}', which is no id of a project.",
+            "Set it to the id, such as my-project-1234: neither the project's name nor its number.",
+        )
     return name
 
 
@@ -107,15 +121,43 @@ def location() -> str:
     return setting("kpi_bigquery_location", "EU") or "EU"
 
 
+_NUMBERS = {
+    "KPI_RAW_RETENTION_DAYS": f"Leave it out ({RAW_RETENTION_DAYS}), or set 0 to keep raw events for ever.",
+    "KPI_MARTS_RETENTION_DAYS": "Leave it out (marts are kept), or set a number of days.",
+    "KPI_BIGQUERY_MAXIMUM_BYTES_BILLED": "Leave it out (no limit), or set a number of bytes.",
+    "KPI_BIGQUERY_JOB_SECONDS": "Leave it out (900), or set a number of seconds.",
+    "KPI_BIGQUERY_JOB_RETRIES": "Leave it out (3), or set a number of attempts.",
+    "KPI_THREADS": "Leave it out (8), or set how many statements may run at once.",
+}
+"""Settings that are whole numbers, and what to do about one that is none."""
+_READER = re.compile(r"(user|group|serviceAccount|domain|specialGroup|principal|principalSet):\S+")
+
+
+def check_settings() -> None:
+    """Raise SettingError for a setting that cannot be used, those of dbt included: it would take a text for the number 0."""
+    project()
+    for name in _NUMBERS:
+        _number(name)
+    for name in ("KPI_INTERNAL_READERS", "KPI_PUBLISHED_READERS"):
+        for reader in sorted(readers(name.lower())):
+            if not _READER.fullmatch(reader):
+                raise SettingError(
+                    f"{name} names '{reader}'.",
+                    "Say of each reader what it is: user:a@example.com, group:b@example.com, with a space between them.",
+                )
+
+
+def _number(name: str) -> int | None:
+    text = setting(name.lower())
+    if text is not None and not re.fullmatch(r"[0-9]{1,18}", text):
+        raise SettingError(f"{name} is '{text}', which is no whole number.", _NUMBERS[name])
+    return None if text is None else int(text)
+
+
 def raw_retention_days() -> int | None:
     """Read after how many days an event leaves its raw table; None for never. Raises SettingError for no number."""
-    text = setting("kpi_raw_retention_days", str(RAW_RETENTION_DAYS)) or ""
-    if not text.isdecimal():
-        raise SettingError(
-            f"KPI_RAW_RETENTION_DAYS is '{text}', which is no number of days.",
-            f"Leave it out ({RAW_RETENTION_DAYS}), or set 0 to keep raw events for ever.",
-        )
-    return int(text) or None
+    days = _number("KPI_RAW_RETENTION_DAYS")
+    return (RAW_RETENTION_DAYS if days is None else days) or None
 
 
 CLOSED_SCHEMAS = (
@@ -166,7 +208,11 @@ def staging() -> Any:
 
 
 def destination() -> Any:
-    """Make the dlt destination. Raises SettingError where the project is missing or a key cannot be used."""
+    """Make the dlt destination. Raises SettingError where a setting, or a key, is missing or cannot be used."""
+    check_settings()
+    # Rows come without that client, and the project from our settings.
+    warnings.filterwarnings("ignore", message="Cannot create BigQuery Storage client")
+    logging.getLogger("google.auth._default").setLevel(logging.ERROR)
     return LaidOutBigQuery(
         location=location(), project_id=project(), destination_name="bigquery", **_given_credentials()
     )
@@ -175,9 +221,9 @@ def destination() -> Any:
 def _given_credentials() -> dict[str, Any]:
     """Give what a key file or an impersonation stand for; else dlt finds the application default credentials."""
     key_file, principal = setting("kpi_bigquery_keyfile"), setting("kpi_bigquery_impersonate")
+    native = _native_credentials(key_file, principal)
     if key_file is None and principal is None:
         return {}
-    native = _native_credentials(key_file, principal)
     credentials = GcpServiceAccountCredentials()
     credentials.project_id = project()
     # The class's own reading takes a key alone; this one takes whatever Google's library makes.
@@ -208,6 +254,41 @@ def _native_credentials(key_file: str | None, principal: str | None) -> Any:
     if principal is None:
         return native
     return impersonated_credentials.Credentials(native, principal, list(SCOPES))  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def readable_errors() -> Iterator[None]:
+    """Turn what BigQuery refuses, or that it does not answer, into KpiError; that a table is not there stays what it is."""
+    from google.api_core.exceptions import GoogleAPIError
+    from google.auth.exceptions import GoogleAuthError
+    from requests.exceptions import RequestException
+
+    try:
+        yield
+    except DatabaseUndefinedRelation:
+        raise
+    except (
+        DatabaseException,
+        DestinationConnectionError,
+        GoogleAPIError,
+        GoogleAuthError,
+        RequestException,
+    ) as error:
+        # What Google says may quote a statement: of it the code and the reason are shown.
+        chain = [each for cause in causes(error) for each in (cause, *cause.args)]
+        code = next((each.code for each in chain if getattr(each, "code", None)), None)
+        reasons = [
+            str(detail.get("reason"))
+            for each in chain
+            for detail in getattr(each, "errors", None) or []
+            if isinstance(detail, dict)
+        ]
+        said = " ".join([*([str(int(code))] if code else []), *reasons[:1]]) or type(error).__name__
+        raise KpiError(
+            f"BigQuery refused, or did not answer: {said}.",
+            f"Check KPI_BIGQUERY_PROJECT ('{project()}'), KPI_BIGQUERY_LOCATION ('{location()}'), the credentials and the roles "
+            "of their account: see docs/bigquery.md, or run kpi doctor.",
+        ) from error
 
 
 class LaidOutClient(BigQueryClient):

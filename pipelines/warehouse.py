@@ -196,7 +196,9 @@ class Warehouse:
         Raises KpiError where another process has the file open.
         """
         if self.target != "duckdb":
-            with self.pipeline("queries").sql_client() as client:
+            from pipelines.bigquery import readable_errors
+
+            with readable_errors(), self.pipeline("queries").sql_client() as client:
 
                 def execute(statement: str, *parameters: Any) -> None:
                     client.execute_sql(statement, *parameters)
@@ -219,9 +221,11 @@ class Warehouse:
             connection.close()
 
     def check_writable(self) -> None:
-        """Raise KpiError now, not after a long extraction, if the warehouse file cannot be written."""
+        """Raise KpiError now, not after a long extraction, if the warehouse cannot be written: the file, or by the settings."""
         if self.target != "duckdb":
-            return
+            from pipelines.bigquery import check_settings
+
+            return check_settings()
         try:
             self.duckdb_path.parent.mkdir(parents=True, exist_ok=True)
             duckdb.connect(str(self.duckdb_path)).close()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from command_support import House
+from sharing import share_in
 
 LONGEST_FILES = (
     "bigquery",
@@ -32,6 +33,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _place(path: Path) -> int:
     names = {path.stem, path.parent.name}
     return next((place for place, name in enumerate(LONGEST_FILES) if name in names), len(LONGEST_FILES))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> None:
+    """Let the workers of a run share what is made once."""
+    own = tmp_path_factory.getbasetemp()
+    share_in(own if worker_id == "master" else own.parent)
 
 
 @pytest.fixture

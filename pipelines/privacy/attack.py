@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pipelines.privacy.explaining import Guess
 from pipelines.privacy.export import Export
 from pipelines.privacy.facts import counts_behind, facts_of
+from pipelines.privacy.floors import LIFTED
 from pipelines.privacy.leaves import BASE, LeafKey, Parameters
 from pipelines.privacy.ledger import LEDGER_TABLE, Ledger
 from pipelines.privacy.ledger_checks import Reading
 from pipelines.privacy.periods import period_before
 from pipelines.privacy.solver import Component, Constraint, System, Terms
+from pipelines.privacy.ties import Nest, is_needed, nests_of
 
 FEWEST = 5
 """Possible values that every count has to keep."""
@@ -68,7 +70,81 @@ def solve(
                 progress(f"Solved {number + 1:,} of {len(components):,} groups of leaves")
         for terms, (count, is_proven) in zip(asked, answers[form], strict=True):
             if is_proven or (count < FEWEST and not _is_small(ledger, terms, component, causes)):
-                _reject(export, rows, terms, count, is_proven, causes, component)
+                _reject(export, rows, terms, count, is_proven, _origin(causes, component))
+    _solve_nests(export, ledger, parameters, system, rows, progress)
+
+
+def _solve_nests(
+    export: Export,
+    ledger: Ledger,
+    parameters: Mapping[str, Parameters],
+    system: System,
+    rows: Mapping[LeafKey, int],
+    progress: Progress,
+) -> None:
+    """Note what is known too much of when each week and month is put together with its days."""
+    rules: dict[LeafKey, list[Constraint]] = defaultdict(list)
+    for constraint in system.constraints:
+        if constraint.terms:
+            rules[next(iter(constraint.terms))].append(constraint)
+    answers: dict[object, list[tuple[int, bool]]] = {}
+    noted: set[frozenset[LeafKey]] = set()
+    for nest in nests_of(ledger):
+        domains = {leaf: system.domains[leaf] for leaf in nest.leaves}
+        ties = [tie for tie in nest.ties if is_needed(tie, domains)]
+        inside = [
+            rule
+            for leaf in nest.leaves
+            for rule in rules.get(leaf, ())
+            if domains.keys() >= rule.terms.keys()
+        ]
+        tied = {leaf for tie in ties for leaf in tie.terms}
+        threshold = parameters[ledger.releases[nest.leaves[0]].parameters_id].threshold
+        for component in System(domains, [*inside, *ties]).components():
+            if not tied.intersection(component.domains):
+                continue
+            asked = _tied(component)
+            shown = [ledger.value(next(iter(terms))) if len(terms) == 1 else None for terms in asked]
+            form = (threshold, tuple(shown), _form(component, asked))
+            if form not in answers:
+                answers[form] = list(_answers_in_nest(component, nest, asked, shown, threshold))
+            for terms, (count, is_proven) in zip(asked, answers[form], strict=True):
+                if (is_proven or count < FEWEST) and frozenset(terms) not in noted:
+                    noted.add(frozenset(terms))
+                    known_from = (
+                        f" (known from the {nest.whole.grain} {nest.whole.start} and the periods within it)"
+                    )
+                    _reject(export, rows, terms, count, is_proven, known_from)
+        progress(f"Put together the {nest.whole.grain} {nest.whole.start} and the periods within it")
+
+
+def _tied(component: Component) -> list[Terms]:
+    """Name the users of each cell of a component, and of each period."""
+    periods: dict[object, list[LeafKey]] = defaultdict(list)
+    for leaf in component.domains:
+        if leaf.family in LIFTED:
+            periods[leaf.family, leaf.grain, leaf.start].append(leaf)
+    asked: list[Terms] = [{leaf: 1} for leaves in periods.values() for leaf in leaves]
+    return asked + [dict.fromkeys(leaves, 1) for leaves in periods.values() if len(leaves) > 1]
+
+
+def _answers_in_nest(
+    component: Component, nest: Nest, asked: Sequence[Terms], shown: Sequence[int | None], threshold: int
+) -> Iterator[tuple[int, bool]]:
+    """Give the same as for a single period; nothing is known where no numbers satisfy the ties: somebody was erased."""
+    # Where the whole has many and its parts have few, most counts can be moved by themselves.
+    is_possible = component.lean(
+        {
+            leaf: -len(asked) if (leaf.grain, leaf.start) == (nest.whole.grain, nest.whole.start) else 1
+            for leaf in component.domains
+            if leaf.family in LIFTED
+        }
+    )
+    for terms, value in zip(asked, shown, strict=True):
+        if not is_possible or (value == 0 and component.can_be(terms, 0)):
+            yield FEWEST, False
+        else:
+            yield _answer(component, terms, threshold if len(terms) == 1 else None)
 
 
 def _is_small(ledger: Ledger, terms: Terms, component: Component, causes: Mapping[LeafKey, str]) -> bool:
@@ -86,14 +162,17 @@ def _answers(
     component: Component, asked: Sequence[Terms], leaves: int, threshold: int
 ) -> Iterator[tuple[int, bool]]:
     """Give for each question the number of possible values, up to FEWEST, and whether 1 to threshold - 1 is proven."""
-    small = 1, threshold - 1
     for number, terms in enumerate(asked):
-        outside = small if number < leaves else None
-        values = component.values(terms, FEWEST, outside)
-        proven = (
-            outside is not None and bool(values) and all(small[0] <= value <= small[1] for value in values)
-        )
-        yield len(values), proven
+        yield _answer(component, terms, threshold if number < leaves else None)
+
+
+def _answer(component: Component, terms: Terms, threshold: int | None) -> tuple[int, bool]:
+    outside = None if threshold is None else (1, threshold - 1)
+    values = component.values(terms, FEWEST, outside)
+    is_proven = (
+        outside is not None and bool(values) and all(outside[0] <= value <= outside[1] for value in values)
+    )
+    return len(values), is_proven
 
 
 def _form(component: Component, asked: Sequence[Terms]) -> object:
@@ -170,14 +249,18 @@ def _differences(ledger: Ledger, place: Mapping[LeafKey, int], believed: Sequenc
             yield {key: 1, before: -1}
 
 
+def _origin(causes: Mapping[LeafKey, str], component: Component) -> str:
+    origins = [causes[leaf] for leaf in component.domains if leaf in causes]
+    return f" (known from {origins[0]})" if origins else ""
+
+
 def _reject(
     export: Export,
     rows: Mapping[LeafKey, int],
     terms: Terms,
     count: int,
     is_proven: bool,
-    causes: Mapping[LeafKey, str],
-    component: Component,
+    known_from: str,
 ) -> None:
     leaves = list(terms)
     if len(leaves) == 1:
@@ -187,12 +270,10 @@ def _reject(
         kind = "the difference of" if len(signs) > 1 else "the total of"
         named = ", ".join(str(leaf) for leaf in leaves[:2])
         what, row = f"{kind} {named}{' …' if len(leaves) > 2 else ''}", None
-    origins = [causes[leaf] for leaf in component.domains if leaf in causes]
-    because = f" (known from {origins[0]})" if origins else ""
     if count == 0:
-        problem = f"{what} has no possible value: the figures contradict each other{because}"
+        problem = f"{what} has no possible value: the figures contradict each other{known_from}"
     elif is_proven:
-        problem = f"{what} is proven to lie between 1 and the threshold{because}"
+        problem = f"{what} is proven to lie between 1 and the threshold{known_from}"
     else:
-        problem = f"{what} has only {count} possible value{'s' if count > 1 else ''}{because}"
+        problem = f"{what} has only {count} possible value{'s' if count > 1 else ''}{known_from}"
     export.reject(f"{LEDGER_TABLE}.csv", problem, row, "value")

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.privacy.export import DICTIONARY, MANIFEST, MANIFEST_FORMAT, PACKAGE
-from pipelines.privacy.facts import FACTS
 from pipelines.privacy.leaves import FAMILIES
 from pipelines.privacy.ledger import LEDGER_TABLE, PARAMETERS_TABLE, Ledger
 from pipelines.privacy.tables import FORMATS, Table, printed
+from pipelines.privacy.ties import KNOWN
 
 _FRICTIONLESS = {
     "int64": "integer",
@@ -72,7 +72,7 @@ def export_files(
             }
             for name, family in FAMILIES.items()
         ],
-        "facts": list(FACTS),
+        "facts": list(KNOWN),
         "public": list(public),
         "tables": [_manifest_entry(described) for described in everything],
         "periods": [

@@ -1,14 +1,14 @@
 """What holds for the true counts whatever the data are: the links between leaves that an attacker can count on.
 
 They follow from the definitions of the leaves, which are public, and hold because the leaves of one period are
-measured at the same moment. Links between periods (a week and its days) are none of them: late events and erasures
-come between.
+measured at the same moment. Links between periods (a week and its days) are in ties.py: an erasure may come between.
 """
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 
+from pipelines.privacy.floors import floor_of, is_floored
 from pipelines.privacy.leaves import (
     BUCKET_CELLS,
     ENGAGEMENT_CELLS,
@@ -99,8 +99,12 @@ def counts_behind(ledger: Ledger, key: LeafKey, parameters: Parameters) -> tuple
     """Give the smallest and the largest true count behind a released figure, as long as nothing else is known."""
     if key.family == "tests" and says_nothing(ledger, key, parameters):
         return 0, MOST_EVENTS
-    low, high = true_counts(key, ledger.value(key), parameters)
-    is_lifted = key.family == "tests" and ledger.value(key) == floor(ledger, key, parameters)
+    value = ledger.value(key)
+    low, high = true_counts(key, value, parameters)
+    if key.family == "tests":
+        is_lifted = value == floor(ledger, key, parameters)
+    else:
+        is_lifted = bool(value) and is_floored(key) and (value or 0) <= floor_of(ledger, key, parameters)
     return (0 if is_lifted else low), high
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.privacy.export import Export
-from pipelines.privacy.facts import FACTS, floor, shown_users
+from pipelines.privacy.facts import floor, shown_users
 from pipelines.privacy.leaves import BASE, FAMILIES, WITH_BASE, LeafKey, Parameters, is_possible, users_behind
 from pipelines.privacy.ledger import LEDGER_COLUMNS, LEDGER_TABLE, LEDGER_TYPES, PARAMETERS_TABLE, Ledger
 from pipelines.privacy.periods import GRAINS, is_day, period_start
+from pipelines.privacy.ties import KNOWN
 
 CHANCE = 1e-9
 """How unlikely a pattern has to be under honest protection before it is held against an export."""
@@ -164,7 +165,7 @@ def _check_manifest(export: Export, ledger: Ledger) -> None:
             export.reject(
                 "privacy.json", f"what it says of the {grain} {start} is not what the ledger holds of it"
             )
-    if _list(export.manifest.get("facts")) != list(FACTS):
+    if _list(export.manifest.get("facts")) != list(KNOWN):
         export.reject("privacy.json", "it does not say what holds for the true counts")
 
 

@@ -86,6 +86,18 @@ class Component:
             return all(low <= high for low, high in self.domains.values())
         return bool(self.witnesses) or self._ask({}, None) is not None
 
+    def lean(self, objective: Terms) -> bool:
+        """Look for a solution with an objective as small as can be, to vary first; tell whether there is any."""
+        return self._ask(objective, None) is not None
+
+    def can_be(self, target: Terms, value: int) -> bool:
+        """Tell whether a target can have one value."""
+        if any(_total(target, witness) == value for witness in self.witnesses):
+            return True
+        if any(_total(target, near) == value for near in self._varied(target)):
+            return True
+        return self._ask({}, (target, value)) is not None
+
     def values(self, target: Terms, enough: int, outside: tuple[int, int] | None = None) -> set[int]:
         """Give possible values of a target: all of them, or at least `enough`.
 

@@ -177,7 +177,10 @@ def explained(warehouse: Warehouse, pipeline: dlt.Pipeline, error: Exception) ->
 
 
 def query(warehouse: Warehouse, sql: str, *parameters: Any) -> list[dict[str, Any]]:
-    """Run a query on either warehouse: one dict per row; no rows where a table is not there yet."""
+    """Run a query on either warehouse: one dict per row; no rows where a table is not there yet.
+
+    Raises KpiError where the warehouse cannot be asked.
+    """
     if warehouse.target == "duckdb":
         # dlt's own client takes half a second to find its settings.
         if not warehouse.duckdb_path.exists():
@@ -187,9 +190,15 @@ def query(warehouse: Warehouse, sql: str, *parameters: Any) -> list[dict[str, An
                 return _dicts(connection.execute(sql.replace("%s", "?"), list(parameters)))
             except duckdb.CatalogException:
                 return []
+    from pipelines.bigquery import readable_errors
+
     pipeline = warehouse.pipeline("queries")
     try:
-        with pipeline.sql_client() as client, client.execute_query(sql, *parameters) as cursor:
+        with (
+            readable_errors(),
+            pipeline.sql_client() as client,
+            client.execute_query(sql, *parameters) as cursor,
+        ):
             return _dicts(cursor)
     except DatabaseUndefinedRelation:
         return []

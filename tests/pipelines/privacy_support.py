@@ -13,7 +13,8 @@ import yaml
 
 from pipelines.privacy.derivations import Evaluator, Expression, parse
 from pipelines.privacy.export_writer import Described, export_files, write_folder
-from pipelines.privacy.leaves import BUCKET_CELLS, FAMILIES, LeafKey
+from pipelines.privacy.floors import Needs, Period, lifted, needs_of, parts_of
+from pipelines.privacy.leaves import BUCKET_CELLS, FAMILIES, LeafKey, Parameters
 from pipelines.privacy.ledger import LEDGER_COLUMNS, LEDGER_TABLE, LONG_TABLE, PARAMETERS_TABLE, Ledger
 from pipelines.privacy.periods import (
     ADJECTIVES,
@@ -225,7 +226,10 @@ def protected_events(leaf: Leaf, draw: int = 0) -> int | None:
 
 
 def protect(truth: Truth, keys: Iterable[LeafKey]) -> dict[LeafKey, int | None]:
-    """Protect every leaf, as the macros do: what is drawn together again until it proves nothing together."""
+    """Protect every leaf, as the macros do: what is drawn together again until it proves nothing together.
+
+    Weeks and months are lifted to what the periods within them need.
+    """
     shown: dict[LeafKey, int | None] = {}
     periods: dict[tuple[str, dt.date], list[LeafKey]] = defaultdict(list)
     for key in keys:
@@ -233,13 +237,27 @@ def protect(truth: Truth, keys: Iterable[LeafKey]) -> dict[LeafKey, int | None]:
             shown |= drawn(truth, [key], 0)
         else:
             periods[key.grain, key.start].append(key)
-    for together in periods.values():
+    own = Parameters.of(PARAMETERS)
+    for whole in sorted(
+        (Period(*period) for period in periods), key=lambda period: GRAINS.index(period.grain)
+    ):
+        ledger = Ledger.of(dict(zip(LEDGER_COLUMNS, row, strict=True)) for row in ledger_rows(shown))
+        needs = needs_of([(part, part.shown(ledger)) for part in parts_of(ledger, whole)], own)
         for draw in range(DRAWS):
-            figures = drawn(truth, together, draw)
+            figures = drawn(truth, periods[whole.grain, whole.start], draw)
+            if whole.grain != "day":
+                figures = lift(figures, needs, own)
             if prove_nothing_together(shown_period(figures)):
                 break
         shown |= figures
     return {key: shown[key] for key in keys}
+
+
+def lift(figures: Mapping[LeafKey, int | None], needs: Needs, own: Parameters) -> dict[LeafKey, int | None]:
+    """Lift the figures of users of a week or month to what the periods within it need."""
+    users = {key: value or 0 for key, value in figures.items() if FAMILIES[key.family].unit == "user"}
+    found = lifted({(key.family, key.cell): value for key, value in users.items()}, needs, own)
+    return dict(figures) | {key: found[key.family, key.cell] for key in users}
 
 
 def drawn(truth: Truth, keys: list[LeafKey], draw: int) -> dict[LeafKey, int | None]:

@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 from dlt.destinations.impl.bigquery.sql_client import BigQuerySqlClient
+from google.api_core.exceptions import BadRequest, Forbidden
+from google.auth.exceptions import RefreshError
+from requests.exceptions import ConnectTimeout
 
 from pipelines import bigquery
-from pipelines.errors import SettingError
+from pipelines.errors import KpiError, SettingError
 from pipelines.sources import events, pushed, scraped, source_module, stripe
+from pipelines.sources.load import query
 from pipelines.sources.stripe.tables import BY_NAME
 from pipelines.warehouse import Warehouse, environment
 
@@ -72,7 +76,7 @@ def test_the_retention_of_events_is_a_setting(house: Warehouse) -> None:
         assert statements(house, "events")["events"].endswith("(partition_expiration_days=90)")
     with (
         environment(KPI_RAW_RETENTION_DAYS="a year"),
-        pytest.raises(SettingError, match="no number of days"),
+        pytest.raises(SettingError, match="KPI_RAW_RETENTION_DAYS is 'a year', which is no whole number"),
     ):
         bigquery.raw_retention_days()
 
@@ -189,3 +193,59 @@ def test_another_service_account_is_taken_on(house: Warehouse) -> None:
     with environment(KPI_BIGQUERY_IMPERSONATE="loader@company.iam.gserviceaccount.com"):
         native = bigquery.destination().config_params["credentials"].to_native_credentials()
     assert native.service_account_email == "loader@company.iam.gserviceaccount.com"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("KPI_BIGQUERY_PROJECT", "My Project"),
+        ("KPI_BIGQUERY_PROJECT", "123456789"),
+        ("KPI_BIGQUERY_JOB_SECONDS", "15 minutes"),
+        ("KPI_BIGQUERY_JOB_RETRIES", "-1"),
+        ("KPI_BIGQUERY_MAXIMUM_BYTES_BILLED", "10GB"),
+        ("KPI_MARTS_RETENTION_DAYS", "never"),
+        ("KPI_THREADS", "many"),
+        ("KPI_INTERNAL_READERS", "a@example.com"),
+        ("KPI_PUBLISHED_READERS", "group:b@example.com,user:c@example.com d@example.com"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named(house: Warehouse, name: str, value: str) -> None:
+    """dbt would take a text for the number 0, and BigQuery refuse a grant at the end of a build."""
+    with environment(**{name: value}):
+        with pytest.raises(SettingError, match=f"{name} (is|names) '"):
+            house.check_writable()
+        with pytest.raises(SettingError, match=name):
+            house.pipeline("events")
+
+
+def test_without_credentials_people_are_told_where_to_get_some(house: Warehouse, tmp_path: Path) -> None:
+    with (
+        environment(GOOGLE_APPLICATION_CREDENTIALS=str(tmp_path / "nowhere.json")),
+        pytest.raises(SettingError, match="no application default credentials"),
+    ):
+        query(house, "select 1 as answer")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "said"),
+    [
+        (Forbidden("canary", errors=[{"reason": "accessDenied", "message": "canary"}]), "403 accessDenied"),
+        (BadRequest("canary", errors=[{"reason": "invalidQuery"}]), "400 invalidQuery"),
+        (RefreshError("canary"), "RefreshError"),  # type: ignore[no-untyped-call]
+        (ConnectTimeout("canary"), "ConnectTimeout"),
+    ],
+)
+def test_what_bigquery_refuses_is_said_in_a_line_without_the_statement(
+    house: Warehouse, monkeypatch: pytest.MonkeyPatch, refusal: Exception, said: str
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise refusal
+
+    monkeypatch.setattr("google.cloud.bigquery.Client.query_and_wait", refuse)
+    with pytest.raises(KpiError) as caught:
+        query(house, "select 'canary' as answer")
+    assert said in str(caught.value)
+    assert "KPI_BIGQUERY_PROJECT ('company')" in str(caught.value)
+    assert "canary" not in str(caught.value)
+    with pytest.raises(KpiError, match=said), house.writer() as execute:
+        execute("delete from raw_events.events where user_key = %s", "canary")

@@ -21,9 +21,11 @@ from privacy_support import K, Publication, Sizes
 from pipelines.errors import KpiError
 from pipelines.privacy.audit import AuditReport, audit
 from pipelines.privacy.facts import counts_behind, facts_of
+from pipelines.privacy.floors import is_floored
 from pipelines.privacy.leaves import LeafKey, Parameters
 from pipelines.privacy.ledger import LEDGER_COLUMNS, Ledger
 from pipelines.privacy.solver import Constraint, System
+from pipelines.privacy.ties import nests_of
 
 SIZES = st.builds(
     Sizes,
@@ -68,6 +70,8 @@ def test_the_true_data_are_possible_and_an_honest_export_passes(
         low, high = counts_behind(ledger, leaf, parameters["p1"])
         assert low <= count <= high, leaf
     assert [constraint for constraint in facts_of(ledger, parameters) if not constraint.holds(truth)] == []
+    ties = [tie for nest in nests_of(ledger) for tie in nest.ties]
+    assert [tie for tie in ties if not tie.holds(truth)] == []
     report = attacked(publication.write(tmp_path_factory.mktemp("exports")))
     assert problems(report) == ""
     assert report.leaves == len(truth)
@@ -192,6 +196,14 @@ def withheld_beside_users(publication: Publication) -> None:
     publication.compute()
 
 
+def weeks_below_their_days(publication: Publication) -> None:
+    """Weeks and months as they were drawn, though their days narrow them down."""
+    for leaf in publication.shown:
+        if is_floored(leaf):
+            publication.shown |= support.drawn(publication.truth, [leaf], 0)
+    publication.compute()
+
+
 def exact_leaves(publication: Publication) -> None:
     """No rounding at all above the threshold."""
     for leaf in publication.shown:
@@ -276,6 +288,7 @@ def declared_public_though_a_mart_has_it(publication: Publication) -> None:
 SMALL = Sizes(users=12, activity=0.3, attempts=12, failing=0.4, days=20)
 TINY = Sizes(users=3, activity=0.6, attempts=40, failing=0.4, days=90)
 LARGE = Sizes(users=150, activity=0.5, attempts=4, days=24)
+FAITHFUL = Sizes(users=18, activity=0.95, attempts=6, failing=0.1, days=31)
 
 
 @pytest.mark.parametrize(
@@ -293,6 +306,7 @@ LARGE = Sizes(users=150, activity=0.5, attempts=4, days=24)
         (threshold_on_events, SMALL, "the threshold is not one on users"),
         (threshold_on_events_of_sessions, TINY, "the threshold is not one on users"),
         (withheld_beside_users, SMALL, "between 1 and the threshold is proven"),
+        (weeks_below_their_days, FAITHFUL, "and the periods within it)"),
         (exact_leaves, LARGE, "is no protected figure"),
         (base_of_one, LARGE, "possible value"),
         (gini_from_raw, LARGE, "column error_gini_coefficient: "),
@@ -312,6 +326,16 @@ def test_a_broken_publisher_is_caught(
     publication = Publication.honest(7, sizes)
     broken(publication)
     assert said in problems(attacked(publication.write(tmp_path)))
+
+
+def test_what_an_erasure_made_untrue_proves_nothing(tmp_path: Path) -> None:
+    """Days are shown with many users who had left before their week was released."""
+    publication = Publication.honest(7, LARGE)
+    for leaf in publication.shown:
+        if is_floored(leaf):
+            publication.shown[leaf] = 0
+    publication.compute()
+    assert "and the periods within it" not in problems(attacked(publication.write(tmp_path)))
 
 
 def test_what_is_declared_to_be_public_passes_as_it_is(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@
 {%- set has_released = is_incremental() and first_column('select 1 from ' ~ this ~ ' limit 1') | length > 0 %}
 {%- set periods = unreleased_periods() %}
 {%- set margin = privacy_parameters().base - 1 %}
-{%- set unlimited = 1000000 %}
 
 -- depends_on: {{ ref('release_parameters') }}
 -- depends_on: {{ ref('report_dates') }}
@@ -250,10 +249,8 @@ bounded as (
     select
         *,
         {{ least_users_behind('shown_value') }} as least_users,
-        {{ most_users_behind('shown_value') }} as most_users,
         {{ least_events_behind('shown_value') }} as least_events,
-        {{ users_left_open('shown_value') }} as open_users,
-        {{ users_left_open_below('shown_value') }} as open_users_below
+        {{ users_left_open('shown_value') }} as open_users
     from shown
 
 ),
@@ -308,82 +305,63 @@ protected as (
 
 ),
 
-periods_drawn as (
+day_figures as (
 
-    select
-        grain,
-        period_start_date,
-        draw,
-        {% for name, (family, cells) in {
-            'success': ('engagement_users', ['new_success', 'returning_success', 'success']),
-            'other': ('engagement_users', ['new_other', 'returning_other', 'other']),
-            'clean': ('error_buckets', ['0']),
-            'failing': ('error_buckets', failing_buckets() | list),
-        }.items() -%}
-        sum(case when {{ is_cell(family, cells) }} then least_users end) as {{ name }}_least,
-        sum(case when {{ is_cell(family, cells) }} then most_users end) as {{ name }}_most,
-        max(case when {{ is_cell(family, cells) }} then open_users end) as {{ name }}_rise,
-        max(case when {{ is_cell(family, cells) }} then open_users_below end) as {{ name }}_fall,
-        {% endfor -%}
-        {% for bucket in failing_buckets() -%}
-        sum(case when {{ is_cell('error_buckets', [bucket]) }} then most_users - least_users end) as room_{{ bucket }},
-        sum(case when {{ is_cell('error_buckets', [bucket]) }} then open_users end) as rise_{{ bucket }},
-        {% endfor -%}
-        sum(
-            case cell
-                {% for bucket, weight in failing_buckets().items() -%}
-                when '{{ bucket }}' then {{ weight }} * least_users
-                {% endfor -%}
-            end
-        ) as least_failed_tests,
-        coalesce(
-            min(
-                case
-                    when {{ is_cell('tests', ['success']) }}
-                        then {{ most_tests_behind('value', 'users_with_success', 'least_successes') }}
-                end
-            ), {{ unlimited }}
-        ) as most_successes,
-        min(
-            case
-                when {{ is_cell('tests', ['error']) }}
-                    then {{ most_tests_behind('value', 'users_with_error', 'least_errors') }}
-            end
-        ) as most_errors
+    select *
     from protected
-    group by grain, period_start_date, draw
+    where
+        grain = 'day'
+        and {{ is_drawn_together('protected') }}
 
 ),
 
-bounded_periods as (
+{{ settled_figures('day') }},
 
+{%- for grain, shorter_grains in {'week': ['day'], 'month': ['day', 'week']}.items() if grain in periods %}
+
+{{ grain }}_shorter as (
+
+    {% for shorter in shorter_grains if shorter in periods -%}
+    select * from {{ shorter }}_settled
+    {{ 'union all' if is_incremental() or not loop.last }}
+    {% endfor -%}
+    {% if is_incremental() -%}
     select
-        *,
-        coalesce(most_errors - least_failed_tests, {{ unlimited }}) as spare_errors
-    from periods_drawn
-
-),
-
-settled_periods as (
-
-    select
+        family,
         grain,
         period_start_date,
-        coalesce(min(case when {{ prove_nothing_together() }} then draw end), max(draw)) as draw
-    from bounded_periods
-    group by grain, period_start_date
+        cell,
+        value
+    from {{ this }}
+    where
+        grain in ('{{ shorter_grains | join("', '") }}')
+        and cell != 'base'
+        and period_start_date >= cast('{{ periods[grain][0] }}' as date)
+    {%- endif %}
 
 ),
+
+{{ lifted_figures(grain, 'protected', grain ~ '_shorter') }},
+
+{{ settled_figures(grain) }},
+{%- endfor %}
 
 settled as (
 
-    select protected.*
+    select
+        family,
+        grain,
+        period_start_date,
+        cell,
+        value
     from protected
-    inner join settled_periods
-        on
-            protected.grain = settled_periods.grain
-            and protected.period_start_date = settled_periods.period_start_date
-            and protected.draw = case when {{ is_drawn_together('protected') }} then settled_periods.draw else 0 end
+    where not ({{ is_drawn_together('protected') }})
+    {%- for grain in ['day', 'week', 'month'] if grain in periods %}
+
+    union all
+
+    select * from {{ grain }}_settled
+    {%- endfor %}
 
 )
 
