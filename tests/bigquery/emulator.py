@@ -61,7 +61,9 @@ def needed() -> str:
     interpreter = folder / "bin" / "python"
     with FileLock(f"{folder}.lock"):
         if not (folder / "complete").exists():
-            shutil.rmtree(folder, ignore_errors=True)
+            # Those of other locks are not needed any more.
+            for left in folder.parent.glob("emulator-*/"):
+                shutil.rmtree(left, ignore_errors=True)
             try:
                 _make(base, folder)
             except subprocess.CalledProcessError as error:

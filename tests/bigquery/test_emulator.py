@@ -237,6 +237,21 @@ def test_every_statement_that_was_sent_is_valid(wire: Wire) -> None:
     assert {"merge_statement", "grant_statement", "create_view_statement"} <= set(checked.kinds)
 
 
+def test_what_the_emulator_would_take_and_bigquery_refuses_is_found() -> None:
+    sent = [
+        "create table `p`.`d`.`orders` (order_id int64, ordered_at timestamp)",
+        "select order_id from d.orders where ordered_at >= datetime '2026-11-22'",
+        "select order_id from `p`.`d`.`orders` where order_id = ?",
+        "declare days array<date>; set (days) = (select as struct array_agg(date(ordered_at)) from d.orders);"
+        " delete from d.orders where date(ordered_at) in unnest(days)",
+        "declare days array<date>; delete from d.orders where order_id in unnest(days)",
+        "select 1 from d.nowhere",
+    ]
+    checked = Checked("p", {}).take(sent)
+    assert [text for _, text in checked.refused] == [sent[1], sent[4], sent[5]]
+    assert checked.sought == set()
+
+
 def test_without_python_313_the_reason_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(emulator, "python", lambda: None)
     with pytest.raises(pytest.skip.Exception, match=re.escape(emulator.REMEDY)):
