@@ -8,13 +8,14 @@ from sharing import share_in
 
 LONGEST_FILES = (
     "bigquery",
+    "test_privacy_commands",
     "test_incremental_builds",
     "test_cli_builds",
     "test_demo_run",
-    "test_privacy_commands",
+    "test_releases",
     "test_marts_equal_reference",
     "test_faults_builds",
-    "test_releases",
+    "architecture",
     "test_faults_loads",
     "test_digest_command",
     "test_cli_sources",

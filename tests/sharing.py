@@ -1,5 +1,6 @@
 """What is made once for a whole run of tests, by whichever worker asks for it first."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,8 @@ def made_once(name: str, make: Callable[[Path], None]) -> Path:
     with FileLock(_folder / f"{name}.lock"):
         if not made.exists():
             unfinished = _folder / f"{name}.unfinished"
+            # Another worker may have failed in it; each of them is to say why.
+            shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir()
             make(unfinished)
             unfinished.rename(made)
