@@ -59,3 +59,5 @@ bench: install ## Measure against stated yardsticks
 lock: ## Resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --group dev pyproject.toml --output-file requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-emit-index-url \
+		--no-header tests/bigquery/emulator.in --output-file tests/bigquery/emulator.lock

@@ -2,16 +2,19 @@
 
 import datetime as dt
 import json
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import duckdb
+from dbt_support import READING, lend_reading
 
 from pipelines.warehouse import PROJECT_ROOT
 
@@ -19,6 +22,8 @@ BIN = Path(sys.executable).parent
 USER_KEY = "user-canary-" + "u" * 32
 RECORD_KEY = "record-canary-" + "r" * 32
 SECONDS = 240
+BUILDING = {"build", "run", "backfill"}
+"""Commands that start dbt."""
 # A zone in which no test run that begins now meets midnight, and in which the morning of a day in UTC is that same day.
 ZONE = "UTC" if dt.datetime.now(dt.UTC).hour < 20 else "Etc/GMT+6"
 TODAY = dt.datetime.now(ZoneInfo(ZONE)).date()
@@ -97,7 +102,25 @@ class House:
 
     def start(self, *arguments: str, **more: str) -> "subprocess.Popen[str]":
         """Start kpi and do not wait for it."""
+        if "KPI_TARGET" not in self.settings | more:
+            self.lend_reading(arguments[0])
         return self.start_program(str(BIN / "kpi"), *arguments, cwd=PROJECT_ROOT, **more)
+
+    def lend_reading(self, command: str = "build") -> None:
+        """Spare a command that builds the reading of the whole project, which others have done."""
+        if command in BUILDING:
+            lend_reading(self.file, self.state / "dbt")
+
+    def copied(self, folder: Path) -> "House":
+        """A warehouse of the same content and settings in another folder."""
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        house = House(
+            folder,
+            {name: value.replace(str(self.folder), str(folder)) for name, value in self.settings.items()},
+        )
+        # dbt's reading of the project is of the place of the warehouse.
+        (house.state / "dbt" / READING).unlink(missing_ok=True)
+        return house
 
     def start_program(self, *command: str, cwd: Path = PROJECT_ROOT, **more: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
@@ -132,6 +155,12 @@ class House:
             connection.execute("set TimeZone = 'UTC'")
             return connection.execute(sql).fetchall()
 
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Hold the warehouse file open for many questions: to open it takes longer than most answers."""
+        with duckdb.connect(str(self.file), read_only=True):
+            yield
+
     def one(self, sql: str) -> Any:
         """The single value that a query gives."""
         [(value,)] = self.rows(sql)
@@ -146,12 +175,9 @@ class House:
                 " and table_name not in ('metric_versions', 'metric_restatements') order by 1"
             )
         ]
-        return {
-            name: self.rows(
-                f"select columns(lambda c: c not in ('created_at', 'computed_at')) from kpi_internal.{name} order by all"
-            )
-            for name in names
-        }
+        shown = "select columns(lambda c: c not in ('created_at', 'computed_at')) from kpi_internal"
+        with self.opened():
+            return {name: self.rows(f"{shown}.{name} order by all") for name in names}
 
 
 def finish(process: "subprocess.Popen[str]") -> Finished:

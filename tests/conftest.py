@@ -4,16 +4,18 @@ from pathlib import Path
 
 import pytest
 from command_support import House
+from sharing import share_in
 
 LONGEST_FILES = (
     "bigquery",
+    "test_privacy_commands",
     "test_incremental_builds",
     "test_cli_builds",
     "test_demo_run",
-    "test_privacy_commands",
+    "test_releases",
     "test_marts_equal_reference",
     "test_faults_builds",
-    "test_releases",
+    "architecture",
     "test_faults_loads",
     "test_digest_command",
     "test_cli_sources",
@@ -32,6 +34,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _place(path: Path) -> int:
     names = {path.stem, path.parent.name}
     return next((place for place, name in enumerate(LONGEST_FILES) if name in names), len(LONGEST_FILES))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> None:
+    """Let the workers of a run share what is made once."""
+    own = tmp_path_factory.getbasetemp()
+    share_in(own if worker_id == "master" else own.parent)
 
 
 @pytest.fixture

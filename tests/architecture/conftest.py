@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from command_support import clean_environment
+from sharing import made_once
 
 from pipelines.warehouse import PROJECT_ROOT
 
@@ -29,16 +30,13 @@ _TARGETS = {
 
 
 @pytest.fixture(scope="session")
-def manifests(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """Parse the project for each target, both at once; a deprecation is an error."""
-    folder = tmp_path_factory.mktemp("manifests")
-    processes = {target: _parse(target, variables, folder) for target, variables in _TARGETS.items()}
-    manifests = {}
-    for target, process in processes.items():
-        output, _ = process.communicate()
-        assert process.returncode == 0, f"dbt parse --target {target}:\n{output}"
-        manifests[target] = json.loads((folder / target / "manifest.json").read_text(encoding="utf-8"))
-    return manifests
+def manifests() -> dict[str, dict[str, Any]]:
+    """Parse the project for each target; a deprecation is an error."""
+    folder = made_once("manifests", _parse_both)
+    return {
+        target: json.loads((folder / target / "manifest.json").read_text(encoding="utf-8"))
+        for target in _TARGETS
+    }
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +55,13 @@ def models(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def seeds(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The seeds of the default target by name."""
     return {node["name"]: node for node in manifest["nodes"].values() if node["resource_type"] == "seed"}
+
+
+def _parse_both(folder: Path) -> None:
+    processes = {target: _parse(target, variables, folder) for target, variables in _TARGETS.items()}
+    for target, process in processes.items():
+        output, _ = process.communicate()
+        assert process.returncode == 0, f"dbt parse --target {target}:\n{output}"
 
 
 def _parse(target: str, variables: dict[str, str], folder: Path) -> "subprocess.Popen[str]":

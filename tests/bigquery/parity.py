@@ -123,19 +123,27 @@ class Parity:
 
 
 def differences(scene: Scene, service: Service, path: Path3) -> list[str]:
-    """Hold a table against DuckDB's of the same name, row by row; one line for each kind of difference."""
-    columns = [name for name in service.stored[path].table.columns if name not in OWN]
-    chosen, name = ", ".join(f'"{column}"' for column in columns), ".".join(path[1:])
+    """Hold a table against DuckDB's of the same name; one line for each kind of difference."""
+    columns = list(service.stored[path].table.columns)
+    return compared(scene, ".".join(path[1:]), columns, service.rows(path).values(), "by Google's engine")
+
+
+def compared(
+    scene: Scene, name: str, columns: list[str], rows: list[tuple[Any, ...]], where: str
+) -> list[str]:
+    """Hold the rows that a table has somewhere against DuckDB's, row by row; one line for each kind of difference."""
+    places = [number for number, column in enumerate(columns) if column not in OWN]
+    columns = [columns[place] for place in places]
+    chosen = ", ".join(f'"{column}"' for column in columns)
     with duckdb.connect(str(scene.warehouse.duckdb_path), read_only=True) as connection:
         connection.execute("set TimeZone = 'UTC'")
         expected = connection.execute(f"select {chosen} from {name}").fetchall()
-    places = [list(service.stored[path].table.columns).index(column) for column in columns]
-    found = [tuple(row[place] for place in places) for row in service.rows(path).values()]
+    found = [tuple(row[place] for place in places) for row in rows]
     if len(expected) != len(found):
-        return [f"{name}: {len(expected)} rows on DuckDB, {len(found)} by Google's engine"]
+        return [f"{name}: {len(expected)} rows on DuckDB, {len(found)} {where}"]
     ours, theirs = (sorted(map(_ordered, rows), key=_place) for rows in (expected, found))
     return [
-        f"{name}.{column}: {mine!r} on DuckDB, {other!r} by Google's engine"
+        f"{name}.{column}: {mine!r} on DuckDB, {other!r} {where}"
         for left, right in zip(ours, theirs, strict=True)
         for column, mine, other in zip(columns, left, right, strict=True)
         if not same(mine, other)
@@ -154,9 +162,10 @@ def _ordered(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(_plain(value) for value in row)
 
 
-def _place(row: tuple[Any, ...]) -> str:
-    """Where a row stands: the last digits of a float say nothing of that."""
-    return repr([f"{value:.9g}" if isinstance(value, float) else value for value in row])
+def _place(row: tuple[Any, ...]) -> tuple[str, str]:
+    """Where a row stands: the last digits of a number say nothing of that, unless nothing else does."""
+    rounded = [f"{value:.9g}" if isinstance(value, float | Decimal) else value for value in row]
+    return repr(rounded), repr(row)
 
 
 def _plain(value: Any) -> Any:

@@ -5,6 +5,7 @@ which Berlin's clocks go forward; somebody has been erased. Between the builds e
 days, money moves (billing), figures are pushed anew, scraped ones break, rates of exchange come late.
 """
 
+import atexit
 import datetime as dt
 import re
 import shutil
@@ -109,6 +110,7 @@ class Scene:
             *([("2025-02-01", "jpy", "eur", "0.00617284")] if step else []),
         ]
         self.seeds.mkdir(parents=True, exist_ok=True)
+        atexit.register(shutil.rmtree, self.seeds, ignore_errors=True)
         for path in (PROJECT_ROOT / "seeds").glob("*.csv"):
             shutil.copy(path, self.seeds)
         lines = ["rate_date,currency,reporting_currency,rate", *(",".join(rate) for rate in rates)]

@@ -9,7 +9,6 @@ each model.
 import datetime as dt
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -102,6 +101,7 @@ def hooked(
     aim = [strike.way, strike.pattern, strike.number] if strike else None
     settings = json.dumps([str(house.folder), str(log) if log else None, aim, clock])
     (folder / HOOK_NAME).write_text(HOOK.format(settings=settings), encoding="utf-8")
+    house.lend_reading(arguments[0])
     return subprocess.Popen(
         [str(BIN / "kpi"), *arguments],
         cwd=PROJECT_ROOT,
@@ -184,7 +184,7 @@ def content(house: House, *schemas: str) -> Content:
         "select table_schema || '.' || table_name, list(column_name order by ordinal_position) "
         "from information_schema.columns group by all order by 1"
     )
-    found = {}
+    asked = {}
     for table, names in columns:
         schema, _, name = table.partition(".")
         # What was shown when is the history of the builds, and not a function of what is known.
@@ -193,8 +193,9 @@ def content(house: House, *schemas: str) -> Content:
             kept = ", ".join(
                 column for column in names if column not in left_out and not column.startswith("_dlt")
             )
-            found[table] = house.rows(f"select {kept} from {table} order by all")
-    return found
+            asked[table] = f"select {kept} from {table} order by all"
+    with house.opened():
+        return {table: house.rows(query) for table, query in asked.items()}
 
 
 RAW = ("raw_events", "raw_stripe", "raw_scraped", "raw_pushed")
@@ -323,10 +324,3 @@ def outside() -> Iterator[Outside]:
 def new_house(folder: Path) -> House:
     """A warehouse with fixed keys and nothing in it."""
     return House(folder, {"KPI_USER_KEY": USER_KEY, "KPI_RECORD_KEY": RECORD_KEY})
-
-
-def copied(house: House, folder: Path) -> House:
-    """A warehouse of the same content and settings in another folder."""
-    shutil.copytree(house.folder, folder, dirs_exist_ok=True)
-    settings = {name: value.replace(str(house.folder), str(folder)) for name, value in house.settings.items()}
-    return House(folder, settings)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from dbt_support import invoke
+from dbt_support import invoke, lend_reading
 
 from pipelines.warehouse import PROJECT_ROOT, Warehouse
 
@@ -164,14 +164,15 @@ class Shop:
 
     def build_and_kill(self, report_date: dt.date, seconds: float) -> bool:
         """Start dbt as a process of its own and kill it after so many seconds; whether it was still at work."""
-        state = str(self.warehouse.state_folder / "killed")
+        state = self.warehouse.state_folder / "killed"
+        lend_reading(self.warehouse.duckdb_path, state)
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "dbt.cli.main", "--quiet", "run", "--select", *SELECTED),
-                *("--vars", f"{{report_date: {report_date}}}", "--target-path", state, "--log-path", state),
+                *("--target", "duckdb", "--target-path", str(state), "--log-path", str(state)),
             ],
             cwd=PROJECT_ROOT,
-            env=self.warehouse.dbt_environment(),
+            env=self.warehouse.dbt_environment() | {"KPI_REPORT_DATE": str(report_date)},
         )
         try:
             process.wait(seconds)
@@ -183,12 +184,12 @@ class Shop:
 
     def marts(self) -> dict[str, list[Row]]:
         """Every row of every mart and of the conflicts in quarantine, without created_at."""
-        found = {
-            mart: self.execute(f"select * exclude (created_at) from kpi_internal.{mart} order by all")
-            for mart in MARTS
-        }
-        conflicts = "select * from raw_events.quarantine where reason = 'conflict' order by all"
-        return found | {"conflicts": self.execute(conflicts)}
+        asked = {
+            mart: f"select * exclude (created_at) from kpi_internal.{mart} order by all" for mart in MARTS
+        } | {"conflicts": "select * from raw_events.quarantine where reason = 'conflict' order by all"}
+        # To open the file takes longer than most answers.
+        with duckdb.connect(str(self.warehouse.duckdb_path)):
+            return {name: self.execute(query) for name, query in asked.items()}
 
 
 def _loaded_at(load_id: str) -> dt.datetime:

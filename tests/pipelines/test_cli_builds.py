@@ -27,13 +27,6 @@ def ago(days: int) -> dt.date:
     return TODAY - dt.timedelta(days=days)
 
 
-def copied(house: House, folder: Path) -> House:
-    """A warehouse of the same content and settings in another folder."""
-    shutil.copytree(house.folder, folder, dirs_exist_ok=True)
-    settings = house.settings | {"SOURCES__EVENTS__PATH": str(folder / "events")}
-    return House(folder, settings)
-
-
 def report_dates(house: House, mart: str = "daily_engagement") -> list[dt.date]:
     return [day for (day,) in house.rows(f"select distinct report_date from kpi_internal.{mart} order by 1")]
 
@@ -49,7 +42,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> tuple[House, Finished]:
 def loaded(empty: tuple[House, Finished], tmp_path_factory: pytest.TempPathFactory) -> tuple[House, Finished]:
     """The same after events came and `kpi run` was called today."""
     folder = tmp_path_factory.mktemp("loaded")
-    house = copied(empty[0], folder)
+    house = empty[0].copied(folder)
     house.settings |= {"KPI_USER_KEY": USER_KEY, "KPI_RECORD_KEY": RECORD_KEY}
     day = ago(1).isoformat()
     house.write_events(
@@ -123,7 +116,7 @@ def test_secrets_and_people_are_in_no_artifact_of_a_run(loaded: tuple[House, Fin
 
 
 def test_dbt_alone_builds_the_same_again(loaded: tuple[House, Finished], tmp_path: Path) -> None:
-    house = copied(loaded[0], tmp_path)
+    house = loaded[0].copied(tmp_path)
     before, written = house.marts(), house.one("select max(created_at) from kpi_internal.daily_engagement")
     place = str(tmp_path / "target")
     house.program(
@@ -139,7 +132,7 @@ def test_dbt_alone_builds_the_same_again(loaded: tuple[House, Finished], tmp_pat
 def test_a_backfill_that_was_stopped_is_finished_by_the_same_command(
     loaded: tuple[House, Finished], tmp_path: Path
 ) -> None:
-    house = copied(loaded[0], tmp_path)
+    house = loaded[0].copied(tmp_path)
     before = house.marts()
     backfill = ("backfill", "--from", ago(10).isoformat(), "--to", ago(8).isoformat())
     process = house.start(*backfill)
@@ -157,7 +150,7 @@ def test_a_backfill_that_was_stopped_is_finished_by_the_same_command(
 
 
 def test_own_seeds_take_the_place_of_ours(loaded: tuple[House, Finished], tmp_path: Path) -> None:
-    house = copied(loaded[0], tmp_path)
+    house = loaded[0].copied(tmp_path)
     own = PROJECT_ROOT / "target" / f"own seeds of {tmp_path.name}"
     own.mkdir(parents=True, exist_ok=True)
     try:

@@ -92,15 +92,11 @@ class Demo:
             "select table_name from information_schema.tables where table_schema = 'kpi_internal'"
             " and table_name not in ('metric_versions', 'metric_restatements') order by 1"
         )
-        return {
-            mart: sorted(
-                self.rows(
-                    f"select columns(lambda c: c not in ('created_at', 'computed_at')) from kpi_internal.{mart}"
-                ),
-                key=repr,
-            )
-            for (mart,) in marts
-        }
+        shown = "select columns(lambda c: c not in ('created_at', 'computed_at')) from kpi_internal"
+        with self.reader() as connection:
+            return {
+                mart: sorted(connection.execute(f"{shown}.{mart}").fetchall(), key=repr) for (mart,) in marts
+            }
 
 
 @pytest.fixture(scope="module")

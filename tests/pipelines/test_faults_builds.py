@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from command_support import BIN, House, finish
+from dbt_support import lend_reading
 from faults_support import (
     MARTS,
     Content,
     Strike,
     content,
-    copied,
     day,
     differences,
     hooked,
@@ -53,7 +53,7 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
         around.subscribe(2)
         write_day(house, 2)
         house.kpi("ingest").is_well()
-        plain = copied(house, folder / "plain")
+        plain = house.copied(folder / "plain")
         plain.kpi("build", "--date", day(2).isoformat()).is_well()
         after = content(plain, *MARTS)
         # A kill could not be seen in what is the same before and after it.
@@ -67,7 +67,7 @@ BUILD = ("build", "--date", day(2).isoformat())
 def test_a_killed_build_is_made_good_by_the_next_one_which_lets_no_other_run_in(
     days: Days, tmp_path: Path
 ) -> None:
-    house = copied(days.loaded, tmp_path)
+    house = days.loaded.copied(tmp_path)
     early, late = r"^dbt open .*/run/kpi/models/intermediate/\w+\.sql", r"^dbt open .*/run/kpi/models/marts/"
     for strike in (Strike(early, 4), Strike(late, 3, "kill kpi")):
         assert struck(house, *BUILD, strike=strike)
@@ -95,9 +95,20 @@ def turned_away(house: House, dbt: int) -> None:
     house.kpi("run").fails_with(1, "Another kpi run is at work")
     alone = house.program(str(BIN / "python"), "-m", "pipelines.sources.events")
     alone.fails_with(1, "Another kpi run is at work")
-    place = str(house.folder / "target")
+    place = house.folder / "target"
+    lend_reading(house.file, place)
     by_hand = house.program(
-        *(str(BIN / "dbt"), "build", "--target-path", place, "--log-path", place), DBT_PROFILES_DIR="profiles"
+        *(
+            str(BIN / "dbt"),
+            "build",
+            "--target",
+            "duckdb",
+            "--target-path",
+            str(place),
+            "--log-path",
+            str(place),
+        ),
+        DBT_PROFILES_DIR="profiles",
     )
     assert by_hand.code in {1, 2}
     assert "Could not set lock on file" in by_hand.text

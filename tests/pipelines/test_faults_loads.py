@@ -12,7 +12,6 @@ from faults_support import (
     Content,
     Strike,
     content,
-    copied,
     differences,
     hooked,
     new_house,
@@ -37,7 +36,7 @@ def first_day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House,
     with outside() as around:
         around.bill(2)
         around.connect(house)
-        plain = copied(house, folder / "plain")
+        plain = house.copied(folder / "plain")
         write_day(plain, 2)
         plain.kpi("ingest").is_well()
         yield house, content(plain, *RAW)
@@ -46,7 +45,7 @@ def first_day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House,
 @pytest.fixture
 def house(first_day: tuple[House, Content], tmp_path: Path) -> House:
     """The same with the event files of the second day, not loaded yet."""
-    house = copied(first_day[0], tmp_path)
+    house = first_day[0].copied(tmp_path)
     write_day(house, 2)
     return house
 
@@ -85,13 +84,13 @@ def test_after_a_lost_working_folder_the_keys_are_still_known(house: House) -> N
 
 
 def test_a_deleted_warehouse_is_loaded_anew_whatever_the_working_folder_says(house: House) -> None:
-    anew = copied(house, house.folder / "anew")
+    anew = house.copied(house.folder / "anew")
     house.kpi("ingest", "events").is_well()
     assert struck(anew, "ingest", "events", strike=EVENTS_COMMITTED)
     for path in (*anew.folder.glob("*.wal"), anew.file):
         path.unlink(missing_ok=True)
     anew.kpi("ingest", "events").is_well()
-    again = copied(house, house.folder / "again")
+    again = house.copied(house.folder / "again")
     again.file.unlink()
     again.kpi("ingest", "events").is_well()
     assert differences(content(again, "raw_events"), content(anew, "raw_events")) == []

@@ -13,7 +13,6 @@ from faults_support import (
     Strike,
     Way,
     content,
-    copied,
     day,
     differences,
     hooked,
@@ -46,7 +45,7 @@ def test_a_hundred_kills_leave_what_an_undisturbed_run_leaves(tmp_path: Path) ->
     with outside() as around:
         around.connect(plain)
         write_day(plain, 1)
-        hard = copied(plain, tmp_path / "hard")
+        hard = plain.copied(tmp_path / "hard")
         for number in range(1, DAYS + 1):
             if number > 1:
                 around.bill(number)

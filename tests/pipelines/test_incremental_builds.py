@@ -71,12 +71,12 @@ def test_a_run_may_be_killed_after_any_model(tmp_path: Path, seed: int) -> None:
 def test_the_process_may_be_killed_at_any_moment(tmp_path: Path, kills: int) -> None:
     shop, chance = Shop(tmp_path), random.Random(kills)
     shop.seed()
-    days, longest, loaded = history(11, 7), 12.0, 0
+    days, longest, loaded = history(11, 7), 8.0, 0
     for number in range(kills):
         if loaded < len(days) and number * len(days) >= loaded * kills:
             shop.load(str(loaded), days[loaded])
             loaded += 1
-        if not shop.build_and_kill(day(loaded), longest * chance.uniform(0.3, 1)):
+        if not shop.build_and_kill(day(loaded), longest * chance.uniform(0.4, 1)):
             longest *= 0.9
     shop.build(day(7))
     assert_equal_to_full_refresh(shop, day(7))

@@ -143,6 +143,7 @@ def warehouse_of(house: House) -> Warehouse:
 
 def rebuild(house: House, *models: str) -> None:
     """Build some models alone."""
+    house.lend_reading()
     dates = {"KPI_REPORT_DATE": REPORT, "KPI_BACKFILL_FROM": "", "KPI_BACKFILL_TO": ""}
     report = run_dbt(warehouse_of(house), ["run", "--select", *models], lambda line: None, dates)
     assert report.failures == []
@@ -150,10 +151,7 @@ def rebuild(house: House, *models: str) -> None:
 
 def copy_of(company: House, folder: Path) -> House:
     """The same company in another folder, to be changed."""
-    shutil.copytree(company.folder, folder / "copy")
-    house = House(folder / "copy")
-    assert house.events.is_dir()
-    return house
+    return company.copied(folder / "copy")
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
@@ -358,7 +356,8 @@ def test_a_forgotten_user_is_in_no_table_and_stays_out(company: House, tmp_path:
 def everything(house: House) -> dict[str, str]:
     """Every row of every table and view of a warehouse as text."""
     names = house.rows("select table_schema || '.' || table_name from information_schema.tables order by all")
-    return {name: repr(house.rows(f"select * from {name}")) for (name,) in names}
+    with house.opened():
+        return {name: repr(house.rows(f"select * from {name}")) for (name,) in names}
 
 
 def texts_in(path: Path) -> Iterator[bytes]:
