@@ -90,7 +90,8 @@ class Scene:
         with duckdb.connect(str(self.warehouse.duckdb_path), read_only=True) as connection:
             connection.execute("set TimeZone = 'UTC'")
             names = connection.execute(
-                "select schema_name, table_name from duckdb_tables() where starts_with(schema_name, 'raw_') order by all"
+                "select schema_name, table_name from duckdb_tables()"
+                " where starts_with(schema_name, 'raw_') and not ends_with(schema_name, '_staging') order by all"
             ).fetchall()
             for schema, name in names:
                 described = connection.execute(f"describe {schema}.{name}").fetchall()
