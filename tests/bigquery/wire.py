@@ -111,6 +111,7 @@ class Wire:
                 settings = LoadJobConfig(schema=schema, write_disposition="WRITE_TRUNCATE")
                 self.client.load_table_from_json(rows, name, job_config=settings).result()
             else:
+                self.client.delete_table(name, not_found_ok=True)
                 self.client.create_table(Described(name, schema=schema))
         self.raw = raw
 
