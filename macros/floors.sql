@@ -24,7 +24,7 @@
     {{- return(found) -}}
 {%- endmacro %}
 
-{#- Yields, over the rows of a group, the sum or the maximum of an expression for some cells; 0 where there are none. -#}
+{#- Yields the sum or the maximum of an expression for some cells, over the rows of a group; 0 where there are none. -#}
 {% macro over_cells(function, family, cells, expression) -%}
     coalesce({{ function }}(case when {{ is_cell(family, cells) }} then {{ expression }} end), 0)
 {%- endmacro %}

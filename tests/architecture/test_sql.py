@@ -46,7 +46,7 @@ def test_nothing_asks_the_warehouse_while_parsing() -> None:
 
 
 def test_macros_stay_a_handful_of_files() -> None:
-    assert len(list((PROJECT_ROOT / "macros").rglob("*.sql"))) < 10
+    assert len(list((PROJECT_ROOT / "macros").rglob("*.sql"))) <= 10
 
 
 def test_every_macro_says_what_it_yields() -> None:
