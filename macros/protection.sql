@@ -333,14 +333,6 @@
     {{ of }}family = '{{ family }}' and {{ of }}cell in ('{{ cells | join("', '") }}')
 {%- endmacro %}
 
-{#- Yields the sum of an expression over some cells of a row's own period and draw; 0 where there are none. -#}
-{% macro sum_beside(family, cells, expression) -%}
-    coalesce(
-        sum(case when {{ is_cell(family, cells) }} then {{ expression }} end)
-            over (partition by grain, period_start_date, draw), 0
-    )
-{%- endmacro %}
-
 {#- Yields the sum of the shown values of some cells; NULL where all of them are withheld. -#}
 {% macro sum_of_cells(family, cells) -%}
     sum(case when {{ is_cell(family, cells) }} then value end)

@@ -256,37 +256,57 @@ bounded as (
 ),
 
 -- What else is shown of a period tells how many tests there were at least.
+sums_of_periods as (
+
+    select
+        grain,
+        period_start_date,
+        draw,
+        {{ over_cells('sum', 'engagement_users', ['new_success', 'returning_success'], 'shown_value') }} as users_with_success,
+        {{ over_cells('sum', 'error_buckets', ['1', '2', '3_to_5', '6_or_more'], 'shown_value') }} as users_with_error,
+        greatest(
+            {{ over_cells('sum', 'engagement_users', ['new_success', 'returning_success'], 'least_users') }}
+            + greatest(
+                0,
+                {{ over_cells('sum', 'engagement_users', ['new_success'], 'open_users') }} - {{ margin }},
+                {{ over_cells('sum', 'engagement_users', ['returning_success'], 'open_users') }} - {{ margin }}
+            ),
+            {{ over_cells('sum', 'sessions', ['first_try'], 'least_events') }}
+        ) as least_successes,
+        greatest(
+            {{ over_cells('sum', 'error_buckets', ['1'], 'least_users') }}
+            + 2 * {{ over_cells('sum', 'error_buckets', ['2'], 'least_users') }}
+            + 3 * {{ over_cells('sum', 'error_buckets', ['3_to_5'], 'least_users') }}
+            + 6 * {{ over_cells('sum', 'error_buckets', ['6_or_more'], 'least_users') }}
+            + greatest(
+                0,
+                {{ over_cells('sum', 'error_buckets', ['1'], 'open_users') }} - {{ margin }},
+                2 * {{ over_cells('sum', 'error_buckets', ['2'], 'open_users') }} - {{ margin }},
+                3 * {{ over_cells('sum', 'error_buckets', ['3_to_5'], 'open_users') }} - {{ margin }},
+                6 * {{ over_cells('sum', 'error_buckets', ['6_or_more'], 'open_users') }} - {{ margin }}
+            ),
+            {{ over_cells('sum', 'errors', error_columns() + ['other'], 'least_events') }},
+            {{ over_cells('sum', 'sessions', ['second_try', 'third_or_later', 'unsuccessful'], 'least_events') }}
+        ) as least_errors
+    from bounded
+    group by grain, period_start_date, draw
+
+),
+
 beside as (
 
     select
-        *,
-        {{ sum_beside('engagement_users', ['new_success', 'returning_success'], 'shown_value') }} as users_with_success,
-        {{ sum_beside('error_buckets', ['1', '2', '3_to_5', '6_or_more'], 'shown_value') }} as users_with_error,
-        greatest(
-            {{ sum_beside('engagement_users', ['new_success', 'returning_success'], 'least_users') }}
-            + greatest(
-                0,
-                {{ sum_beside('engagement_users', ['new_success'], 'open_users') }} - {{ margin }},
-                {{ sum_beside('engagement_users', ['returning_success'], 'open_users') }} - {{ margin }}
-            ),
-            {{ sum_beside('sessions', ['first_try'], 'least_events') }}
-        ) as least_successes,
-        greatest(
-            {{ sum_beside('error_buckets', ['1'], 'least_users') }}
-            + 2 * {{ sum_beside('error_buckets', ['2'], 'least_users') }}
-            + 3 * {{ sum_beside('error_buckets', ['3_to_5'], 'least_users') }}
-            + 6 * {{ sum_beside('error_buckets', ['6_or_more'], 'least_users') }}
-            + greatest(
-                0,
-                {{ sum_beside('error_buckets', ['1'], 'open_users') }} - {{ margin }},
-                2 * {{ sum_beside('error_buckets', ['2'], 'open_users') }} - {{ margin }},
-                3 * {{ sum_beside('error_buckets', ['3_to_5'], 'open_users') }} - {{ margin }},
-                6 * {{ sum_beside('error_buckets', ['6_or_more'], 'open_users') }} - {{ margin }}
-            ),
-            {{ sum_beside('errors', error_columns() + ['other'], 'least_events') }},
-            {{ sum_beside('sessions', ['second_try', 'third_or_later', 'unsuccessful'], 'least_events') }}
-        ) as least_errors
+        bounded.*,
+        sums_of_periods.users_with_success,
+        sums_of_periods.users_with_error,
+        sums_of_periods.least_successes,
+        sums_of_periods.least_errors
     from bounded
+    inner join sums_of_periods
+        on
+            bounded.grain = sums_of_periods.grain
+            and bounded.period_start_date = sums_of_periods.period_start_date
+            and bounded.draw = sums_of_periods.draw
 
 ),
 
