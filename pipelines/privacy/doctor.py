@@ -56,6 +56,8 @@ def _warehouse(warehouse: Warehouse) -> str:
         return f"{warehouse.duckdb_path.name} can be read, {tables[0] if tables else 0} tables"
     try:
         query(warehouse, "select 1 as answer")
+    except KpiError:
+        raise
     except Exception as error:  # each client has errors of its own
         raise KpiError(
             f"{warehouse.target} cannot be reached ({type(error).__name__}).",
