@@ -262,8 +262,10 @@ sums_of_periods as (
         grain,
         period_start_date,
         draw,
-        {{ over_cells('sum', 'engagement_users', ['new_success', 'returning_success'], 'shown_value') }} as users_with_success,
-        {{ over_cells('sum', 'error_buckets', ['1', '2', '3_to_5', '6_or_more'], 'shown_value') }} as users_with_error,
+        {{ over_cells('sum', 'engagement_users', ['new_success', 'returning_success'], 'shown_value') }}
+            as users_with_success,
+        {{ over_cells('sum', 'error_buckets', ['1', '2', '3_to_5', '6_or_more'], 'shown_value') }}
+            as users_with_error,
         greatest(
             {{ over_cells('sum', 'engagement_users', ['new_success', 'returning_success'], 'least_users') }}
             + greatest(
