@@ -87,8 +87,12 @@ class Component:
         return bool(self.witnesses) or self._ask({}, None) is not None
 
     def lean(self, objective: Terms) -> bool:
-        """Look for a solution with an objective as small as can be, to vary first; tell whether there is any."""
-        return self._ask(objective, None) is not None
+        """Look for a solution with an objective as small as can be, to vary first.
+
+        False only where it is proven that there is none: a solver that ran out of time has proven nothing.
+        """
+        found = self._ask(objective, None) is not None
+        return found or self._model is None or not self._model.is_infeasible
 
     def can_be(self, target: Terms, value: int) -> bool:
         """Tell whether a target can have one value."""
@@ -229,6 +233,8 @@ class _Model:
         for constraint in constraints:
             self._add_row(constraint.terms, constraint.low, constraint.high)
         self._rows = len(constraints)
+        self.is_infeasible = False
+        """Whether the last question was proven to have no answer."""
         self._priced: list[int] = []
 
     def solve(self, objective: Terms, fixed: tuple[Terms, int] | None) -> dict[Unknown, int] | None:
@@ -244,6 +250,11 @@ class _Model:
         solution = self._solver.getSolution().col_value
         if fixed is not None:
             self._solver.deleteRows(1, [self._rows])
+        # Every unknown is bounded: what is unbounded or infeasible is infeasible.
+        self.is_infeasible = status in {
+            highspy.HighsModelStatus.kInfeasible,
+            highspy.HighsModelStatus.kUnboundedOrInfeasible,
+        }
         if status != highspy.HighsModelStatus.kOptimal:
             return None
         return {unknown: round(solution[place]) for unknown, place in self._places.items()}

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from privacy_support import K, Publication, Sizes
 
 from pipelines.errors import KpiError
+from pipelines.privacy import solver
 from pipelines.privacy.audit import AuditReport, audit
 from pipelines.privacy.facts import counts_behind, facts_of
 from pipelines.privacy.floors import is_floored
@@ -336,6 +337,26 @@ def test_what_an_erasure_made_untrue_proves_nothing(tmp_path: Path) -> None:
             publication.shown[leaf] = 0
     publication.compute()
     assert "and the periods within it" not in problems(attacked(publication.write(tmp_path)))
+
+
+def test_only_a_proof_that_nothing_is_possible_counts_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A solver that runs out of time must not make the attacker drop what he knows."""
+    leaves = [key("engagement_users", cell, dt.date(2026, 1, 5)) for cell in ("new_success", "new_other")]
+    tie = Constraint({leaves[0]: 1, leaves[1]: -1}, 0, None)
+    [possible] = System(dict.fromkeys(leaves, (0, 9)), [tie]).components()
+    assert possible.lean({leaves[0]: 1})
+    [impossible] = System({leaves[0]: (0, 3), leaves[1]: (5, 9)}, [tie]).components()
+    assert not impossible.lean({leaves[0]: 1})
+    monkeypatch.setattr(solver, "SECONDS", 0.0)
+    domains = {key("errors", str(number), dt.date(2026, 1, 5)): (0, 10**6) for number in range(300)}
+    rules = []
+    for row in range(40):
+        terms = {leaf: 3 + (row * place) % 7 for place, leaf in enumerate(domains)}
+        total = sum(factor * (place % 5) for place, factor in enumerate(terms.values()))
+        rules.append(Constraint(terms, total, total))
+    [out_of_time] = System(dict(domains), rules).components()
+    assert not out_of_time.is_possible()
+    assert out_of_time.lean({})
 
 
 def test_what_is_declared_to_be_public_passes_as_it_is(tmp_path: Path) -> None:
